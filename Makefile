@@ -37,6 +37,7 @@ test: setup
 bench: setup
 	$(BIN)/python benchmarks/house.py --start-up
 	$(BIN)/python benchmarks/bench_plugins.py
+	$(BIN)/python benchmarks/bench_feeding.py
 	$(BIN)/python -m pytest benchmarks/test_step_overhead.py -s
 	$(BIN)/python plugins/mtlkit-synthetic-faces/benchmarks/bench_render.py
 	$(BIN)/python plugins/mtlkit-face/benchmarks/bench_pickled_pairs.py

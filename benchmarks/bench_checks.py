@@ -11,6 +11,7 @@ import random
 import statistics
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from unittest.mock import patch
 
@@ -22,6 +23,7 @@ from mtlkit.data import Loading, Table
 from mtlkit.errors import InterruptedRunError
 from mtlkit.heads import Regression
 from mtlkit.recipe import Train
+from mtlkit.runs import execution
 from mtlkit.runs import fit as runs
 from mtlkit.task import Task
 from mtlkit.training import checkpoint
@@ -29,7 +31,11 @@ from mtlkit.training.optimization.optimizer_state import OptimizerState
 from mtlkit.training.update import Updater
 
 ROWS, EPOCHS, RUNS, CHECKPOINTS = 5_000, 20, 3, 7
-CHECKS = ("provenance_of", "check_start", "check_data", "check_logs")
+CHECKS = (
+    (runs, ("read_provenance", "provenance_of", "check_start")),
+    (execution, ("check_data", "check_logs")),
+)
+"""Functions by the module that calls them."""
 
 
 class Timer:
@@ -87,10 +93,11 @@ def stopped(folder):
 def resumed(folder):
     """Resume the run; return its seconds and those of the checks."""
     timer = Timer()
-    with (
-        patch.object(checkpoint, "file_checksum", timer.around(checkpoint.file_checksum)),
-        patch.multiple(runs, **{name: timer.around(getattr(runs, name)) for name in CHECKS}),
-    ):
+    with ExitStack() as stack:
+        for module, names in (*CHECKS, (checkpoint, ("file_checksum",))):
+            for name in names:
+                timed = timer.around(getattr(module, name))
+                stack.enter_context(patch.object(module, name, timed))
         before = time.perf_counter()
         resume(folder / "run", quiet=True)
         return time.perf_counter() - before, timer.seconds

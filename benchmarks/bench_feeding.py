@@ -4,8 +4,8 @@
 photographs to a temporary folder, and prints, each measured in turns in this process with one
 thread:
 
-- the rate of each decode path as a fraction of the decoder's own rate, for the same bytes;
-- the peak memory of loading a folder, as a multiple of its pixels (in a process of its own);
+- the rate of each decode path as a fraction of the decoder's rate, for the same bytes;
+- the peak memory of loading a folder, as a multiple of its pixels (in a separate process);
 - the fraction of a step that waits for samples, with and without reading ahead.
 
 Rates are images per second of CPU time, which other processes on the machine disturb less.
@@ -14,9 +14,9 @@ Rates are images per second of CPU time, which other processes on the machine di
 import argparse
 import io
 import resource
-import statistics
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from collections.abc import Callable
@@ -34,6 +34,7 @@ from mtlkit.data import (
     Images,
     Loading,
     RandomSplit,
+    Shards,
     StoredImages,
     decode,
 )
@@ -41,7 +42,7 @@ from mtlkit.data.inputs import Inputs
 from mtlkit.training.batching.prefetch import Prefetcher
 
 BATCH = 256
-ROUNDS = 7
+ROUNDS = 15
 
 
 def say(line: str) -> None:
@@ -63,14 +64,17 @@ def encoded(count: int, side: int) -> list[bytes]:
 
 
 def in_turns(ways: dict[str, Callable[[], None]], images: int) -> dict[str, float]:
-    """Return the median rate of each way, in images per CPU second, measured in turns."""
+    """Return the best rate of each way, in images per CPU second, measured in turns.
+
+    Other processes only slow a way down, so that its best round is the least disturbed one.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(ROUNDS):
         for name, way in ways.items():
             start = time.process_time()
             way()
             seconds[name].append(time.process_time() - start)
-    return {name: images / statistics.median(times) for name, times in seconds.items()}
+    return {name: images / min(times) for name, times in seconds.items()}
 
 
 def in_batches(inputs: Inputs) -> Callable[[], None]:
@@ -83,10 +87,10 @@ def in_batches(inputs: Inputs) -> Callable[[], None]:
     return read
 
 
-def report(title: str, rates: dict[str, float], own: str) -> None:
+def report(title: str, rates: dict[str, float], decoder: str) -> None:
     say(title)
     for name, rate in rates.items():
-        say(f"  {name:<44} {rate:9,.0f} images/s  {rate / rates[own]:5.2f}")
+        say(f"  {name:<44} {rate:9,.0f} images/s  {rate / rates[decoder]:5.2f}")
 
 
 def measure_decoding(folder: Path, count: int) -> None:
@@ -95,7 +99,7 @@ def measure_decoding(folder: Path, count: int) -> None:
         (folder / f"{number:06}.jpg").write_bytes(content)
     files = FileStore(folder, [f"{number:06}.jpg" for number in range(count)])
     frame, pool = Frame(112, 112, 3), DecoderPool(1)
-    own = "decoder alone (simplejpeg)"
+    decoder = "decoder alone (simplejpeg)"
 
     def alone() -> None:
         for content in small:
@@ -110,7 +114,7 @@ def measure_decoding(folder: Path, count: int) -> None:
             decode(content, frame)
 
     ways: dict[str, Callable[[], None]] = {
-        own: alone,
+        decoder: alone,
         "Pillow alone": pillow,
         "decode, an image at a time": one_at_a_time,
         "images from files, in batches": in_batches(StoredImages(files, frame, pool)),
@@ -130,7 +134,13 @@ def measure_decoding(folder: Path, count: int) -> None:
                 index.write(f"{key}\t{offset}\n")
         source = FaceRecords(file=path, size=112, channels=3, check=False)
         ways["face/recordio, in batches"] = in_batches(source.load(Loading(workers=1)).train.inputs)
-    report("112 x 112 JPEG, fraction of the decoder's own rate", in_turns(ways, count), own)
+    with tarfile.open(folder / "train.tar", "w") as tar:
+        for name in files.names:
+            tar.add(folder / name, name)
+    nothing = RandomSplit(validation=0, test=0)
+    shards = Shards(shards=(str(folder / "train.tar"),), size=112, split=nothing)
+    ways["shards (tar), in batches"] = in_batches(shards.load(Loading(workers=1)).train.inputs)
+    report("112 x 112 JPEG, fraction of the decoder's own rate", in_turns(ways, count), decoder)
 
 
 def measure_large(folder: Path, count: int) -> None:
@@ -147,7 +157,7 @@ def measure_large(folder: Path, count: int) -> None:
             image = Image.open(io.BytesIO(content)).convert("RGB")
             np.asarray(image.resize((112, 112), Image.Resampling.BICUBIC))
 
-    def own() -> None:
+    def decoder() -> None:
         for content in large:
             pixels = simplejpeg.decode_jpeg(content, "RGB")
             image = Image.fromarray(pixels)
@@ -155,7 +165,7 @@ def measure_large(folder: Path, count: int) -> None:
 
     name = "decoder (simplejpeg) and resize"
     ways = {
-        name: own,
+        name: decoder,
         "Pillow and resize": pillow,
         "images from files": in_batches(StoredImages(files, whole, pool)),
         "images from files, reduce: true": in_batches(StoredImages(files, reduced, pool)),

@@ -23,6 +23,7 @@ from mtlkit.heads import Regression
 from mtlkit.task import Task, loss_terms
 from mtlkit.task_types import Role
 from mtlkit.weightings import (
+    EPO,
     GLS,
     MGDA,
     CAGrad,
@@ -45,8 +46,8 @@ COUNTS = (2, 4, 10, 40, 100)
 STEP_COUNTS = (4, 10, 40)
 EVERY_COUNTS = (40, 100)
 SOLVERS = {
-    "mgda": MGDA(), "cagrad": CAGrad(), "nash-mtl": NashMTL(), "fairgrad": FairGrad(alpha=2.0),
-    "pcgrad": PCGrad(), "gradvac": GradVac(),
+    "mgda": MGDA(), "cagrad": CAGrad(), "epo": EPO(), "nash-mtl": NashMTL(),
+    "fairgrad": FairGrad(alpha=2.0), "pcgrad": PCGrad(), "gradvac": GradVac(),
 }  # fmt: skip
 WEIGHTINGS = {"uncertainty": Uncertainty(), "gls": GLS(), "stch-log": STCHLog(), **SOLVERS}
 

@@ -25,6 +25,7 @@ from pathlib import Path
 import attrs
 import torch
 import torch.nn.functional as F
+from task_by_task import ENGINES
 
 from mtlkit.assembly import assembly_of, encode_targets
 from mtlkit.backbones import MLP, CasiaNet
@@ -149,20 +150,9 @@ def plain(losses, features, shared, heads, backbone):
     sum(losses).backward()
 
 
-def task_by_task(losses, features, shared, heads, backbone):
-    """Compute every task's gradient at all shared parameters, as LibMTL; weigh them by MGDA."""
-    from mtlkit.weightings.solvers.simplex import min_norm
-
-    rows = [torch.autograd.grad(loss, shared, retain_graph=True) for loss in losses]
-    jacobian = torch.stack([torch.cat([part.flatten() for part in row]) for row in rows])
-    weights = min_norm((jacobian @ jacobian.T).double()).float()
-    direction = torch.split(weights @ jacobian, [p.numel() for p in shared])
-    for loss, head in zip(losses, heads, strict=True):
-        gradients = torch.autograd.grad(loss, head, retain_graph=True)
-        for p, part in zip(head, gradients, strict=True):
-            p.grad = part
-    for p, part in zip(shared, direction, strict=True):
-        p.grad = part.view_as(p)
+def scalarizer(module):
+    """Return an engine that differentiates the scalar of a module of TorchJD."""
+    return lambda losses, features, shared, heads, backbone: module(torch.stack(losses)).backward()
 
 
 def autojac(aggregator, **options):
@@ -194,15 +184,20 @@ class Autogram:
 def peers():
     """Return the engines of other libraries, by name."""
     import torchjd.aggregation as peer
+    import torchjd.scalarization as scalars
 
     return {
-        "task by task (LibMTL's way), MGDA": task_by_task,
+        **ENGINES,
+        "torchjd scalarization, UW": scalarizer(scalars.UW(4)),
+        "torchjd scalarization, GLS": scalarizer(scalars.GeometricMean()),
         "torchjd autojac, Mean": autojac(peer.Mean()),
         "torchjd autojac, UPGrad": autojac(peer.UPGrad()),
         "torchjd autojac, MGDA": autojac(peer.MGDA()),
         "torchjd autojac, PCGrad": autojac(peer.PCGrad()),
         "torchjd autojac, CAGrad": autojac(peer.CAGrad(c=0.5)),
         "torchjd autojac, IMTLG": autojac(peer.IMTLG()),
+        "torchjd autojac, NashMTL": autojac(peer.NashMTL(n_tasks=4)),
+        "torchjd autojac, FairGrad": autojac(peer.FairGrad(alpha=2.0)),
         "torchjd autojac, AlignedMTL": autojac(peer.AlignedMTL()),
         "torchjd autojac, MGDA, chunk 1": autojac(peer.MGDA(), parallel_chunk_size=1),
         "torchjd autogram, MGDA": Autogram(peer.MGDAWeighting()),
@@ -245,12 +240,25 @@ def time_weightings(network, chosen, pairs):
     return rows
 
 
+OURS = ("equal", "uncertainty", "gls", "mgda", "mgda at parameters", "pcgrad", "cagrad", "nash-mtl")
+"""Weightings that are also timed relative to the plain sum by hand."""
+
+
 def time_peers(network, pairs):
+    """Return a row for each engine, and for some of ours, relative to the plain sum by hand."""
     recipe = NETWORKS[network]
     base = by_hand(recipe, plain)
+    chosen = {"equal": Equal(), **weightings()}
+    # without the log of gradients, which the others lack
+    quiet = attrs.evolve(recipe, train=attrs.evolve(recipe.train, watch=False))
+    steps = {
+        f"mtlkit, {name}": updater(attrs.evolve(quiet, weighting=chosen[name])).update
+        for name in OURS
+    }
+    steps |= {name: by_hand(recipe, engine) for name, engine in peers().items()}
     rows = []
-    for name, engine in peers().items():
-        ratio, milliseconds = paired(by_hand(recipe, engine), base, pairs)
+    for name, step in steps.items():
+        ratio, milliseconds = paired(step, base, pairs)
         rows.append((name, "parameters", ratio, milliseconds))
         print(f"{network:5} {name:51} {ratio:6.3f}  {milliseconds:8.2f} ms")
     return rows
@@ -293,7 +301,9 @@ MEMORY = {
             attrs.evolve(NETWORKS["large"], weighting=MGDA(at=GradientLocation.PARAMETERS))
         ).update
     ),
-    "task by task (LibMTL's way), MGDA": lambda: by_hand(NETWORKS["large"], task_by_task),
+    "task by task (LibMTL's way), MGDA": lambda: by_hand(
+        NETWORKS["large"], ENGINES["task by task (LibMTL's way), MGDA"]
+    ),
     "torchjd autojac, MGDA": lambda: by_hand(NETWORKS["large"], peers()["torchjd autojac, MGDA"]),
     "torchjd autojac, MGDA, chunk 1": lambda: by_hand(
         NETWORKS["large"], peers()["torchjd autojac, MGDA, chunk 1"]
@@ -365,7 +375,8 @@ def table(results):
         lines.append(f"| {name} | {location} | {ratio:.2f} | {conv[name]:.2f} |")
     lines += [
         "",
-        "Other libraries, relative to the plain sum by hand:",
+        "Engines of others, and some of ours, relative to the plain sum by hand. TorchJD is its "
+        "release; LibMTL's way is a loop of ours after the papers (`benchmarks/task_by_task.py`):",
         "",
         "| engine | mlp | conv |",
         "|---|---|---|",

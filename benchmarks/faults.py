@@ -65,9 +65,9 @@ def _tables(home: Path, done: set[str], most: int, seed: int) -> Iterator[Case]:
 
 
 PARTS: dict[str, tuple[Part, int]] = {
-    "kills": (_kills, 800),
-    "writers": (_writers, 600),
-    "studies": (_study_kills, 300),
+    "kills": (_kills, 500),
+    "writers": (_writers, 500),
+    "studies": (_study_kills, 100),
     "corruptions": (_corruptions, 1000),
     "tables": (_tables, 1000),
     "documents": (_documents, 10_000),

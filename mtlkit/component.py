@@ -105,17 +105,18 @@ def between(low: float, high: float) -> Validator:
 
 def seed_number() -> Validator:
     """Accept a seed of torch's random numbers: a whole number from 0 to 2^64 - 1."""
-    return Rule(_seed_check, {"minimum": 0, "maximum": _LARGEST_SEED})
+    return Rule(_seed_check, {"minimum": 0, "maximum": LARGEST_SEED})
 
 
-_LARGEST_SEED = 2**64 - 1
+LARGEST_SEED = 2**64 - 1
+"""The largest seed of torch's random numbers."""
 
 
 def _seed_check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
     whole = isinstance(value, int) and not isinstance(value, bool)
-    if not whole or not 0 <= value <= _LARGEST_SEED:
+    if not whole or not 0 <= value <= LARGEST_SEED:
         raise ValueError(
-            f"{field.name}: expected a whole number from 0 to {_LARGEST_SEED}, got {value!r}"
+            f"{field.name}: expected a whole number from 0 to {LARGEST_SEED}, got {value!r}"
         )
 
 

@@ -1,9 +1,8 @@
 """The recipe: all settings of a run as one value."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import attrs
 
@@ -11,8 +10,6 @@ from mtlkit.backbones.base import Backbone
 from mtlkit.callbacks.base import Callback
 from mtlkit.component import (
     Problem,
-    Rule,
-    Validator,
     above,
     at_least,
     one_of,
@@ -36,44 +33,13 @@ from mtlkit.report.folding import MEAN
 from mtlkit.routers.base import Router
 from mtlkit.routers.feature_kinds import feature_problems
 from mtlkit.routers.shared import Shared
+from mtlkit.sharding_rules import sharding_problems
 from mtlkit.task import Task, loss_terms
 from mtlkit.task_types import FOLD_ABOVE, LossTerm
+from mtlkit.train_validators import device_name, steps_or_minutes
 from mtlkit.transforms.base import Transform
 from mtlkit.weightings.base import Weighting, pairing_problems
 from mtlkit.weightings.equal import Equal
-
-
-def device_name() -> Validator:
-    """Accept ``auto``, or the name of a device such as ``cpu``, ``cuda`` or ``cuda:1``."""
-
-    def check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
-        if not isinstance(value, str) or not re.fullmatch(_DEVICE, value):
-            raise ValueError(
-                f"{field.name}: expected one of auto, cpu, cuda, xpu, or a number as in cuda:1, "
-                f"got {value!r}{_NO_FLOAT64 if value == 'mps' else ''}"
-            )
-
-    return Rule(check, {"pattern": f"^({_DEVICE})$"})
-
-
-_DEVICE = r"auto|cpu|(cuda|xpu)(:\d+)?"
-_NO_FLOAT64 = ", which has no float64, in which sums over gradients are computed; use cpu"
-
-
-def steps_or_minutes() -> Validator:
-    """Accept a whole number of steps of at least 1, or minutes such as ``10 min``."""
-
-    def check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
-        steps = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-        minutes = isinstance(value, str) and re.fullmatch(r"[1-9]\d* min", value)
-        if not steps and not minutes:
-            raise ValueError(
-                f"{field.name}: expected a number of steps of at least 1, or minutes such as "
-                f"'10 min', got {value!r}"
-            )
-
-    pattern = {"type": "string", "pattern": r"^[1-9]\d* min$"}
-    return Rule(check, {"anyOf": [{"type": "integer", "minimum": 1}, pattern]})
 
 
 @attrs.frozen(kw_only=True)
@@ -97,6 +63,7 @@ class Train:
     )  # threads that decode samples ahead of the updates; 0: during them; auto: on idle cores
     clip_norm: float | None = attrs.field(default=None, validator=optional(above(0)))
     compile: bool = False  # the backbone, by torch.compile
+    shard: str = attrs.field(default="none", validator=one_of("none", "backbone"))  # by FSDP2
     checkpoint_activations: bool = False  # recompute those of the backbone, to save memory
     ops: Mapping[str, str] = attrs.field(
         factory=dict, validator=op_choices()
@@ -227,6 +194,7 @@ class Recipe:
             *self._transform_problems(),
             *self._batch_problems(),
             *self._callback_problems(),
+            *sharding_problems(self),
             *self.train.problems(),
             *self._evaluator_problems(),
         ]

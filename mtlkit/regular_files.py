@@ -76,8 +76,8 @@ def _too_large(limit: int, path: Path | str) -> OSError:
 
 
 def _size(status: os.stat_result, path: Path | str) -> int:
-    kind = stat.S_IFMT(status.st_mode)
-    if kind == stat.S_IFREG:
+    if stat.S_ISREG(status.st_mode):
         return status.st_size
+    kind = stat.S_IFMT(status.st_mode)
     number = errno.EISDIR if kind == stat.S_IFDIR else errno.EINVAL
     raise OSError(number, f"is {KINDS.get(kind, 'something else')}; expected a file", str(path))

@@ -37,15 +37,15 @@ class Disaster:
                 self._synced[status.st_ino] = status.st_size
         sys.addaudithook(self._audit)
         os.fsync = self._fsync
-        from mtlkit.loggers.json_lines import _LinesFile
+        from mtlkit.loggers.lines_file import LinesFile
 
-        plain = _LinesFile.__init__
+        plain = LinesFile.__init__
 
-        def opened(log: Any, path: Path, step: int) -> None:
-            plain(log, path, step)
+        def opened(log: Any, *arguments: Any) -> None:
+            plain(log, *arguments)
             log._file = TornFile(log._file, self)
 
-        _LinesFile.__init__ = opened
+        LinesFile.__init__ = opened
         return self
 
     def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:

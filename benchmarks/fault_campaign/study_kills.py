@@ -47,7 +47,7 @@ class InThisProcess(Executor):
 
 def run_study(home: Path) -> int:
     """Run or continue the study in this process; return the exit code of the command."""
-    study.write_reports = lambda _: None  # drawing takes most of the time and has its own tests
+    study.write_reports = lambda *_: None  # drawing takes most of the time and has its own tests
     catalog = load_catalog("none")
 
     def run() -> None:

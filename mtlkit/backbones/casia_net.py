@@ -44,14 +44,11 @@ SMALLEST = 16
 
 
 class ConvBlock(nn.Sequential):
-    """Two 3x3 convolutions, each with batch norm, and ReLU (the last one optional)."""
+    """Two 3x3 convolutions, each with batch norm, and ReLU after the first."""
 
-    def __init__(self, inputs: int, middle: int, outputs: int, *, last_relu: bool) -> None:
-        layers = [*_convolution(inputs, middle), nn.ReLU(inplace=True)]
-        layers += _convolution(middle, outputs)
-        if last_relu:
-            layers.append(nn.ReLU(inplace=True))
-        super().__init__(*layers)
+    def __init__(self, inputs: int, middle: int, outputs: int) -> None:
+        first = _convolution(inputs, middle)
+        super().__init__(*first, nn.ReLU(inplace=True), *_convolution(middle, outputs))
 
 
 def _convolution(inputs: int, outputs: int) -> list[nn.Module]:
@@ -71,7 +68,7 @@ class LastBlock(nn.Module):
 
     def __init__(self, inputs: int, middle: int, outputs: int, dropout: float) -> None:
         super().__init__()
-        self.block = ConvBlock(inputs, middle, outputs, last_relu=False)
+        self.block = ConvBlock(inputs, middle, outputs)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -93,8 +90,10 @@ class CasiaNetBackbone(SplittableBackbone):
         layers: list[nn.Module] = []
         channels = inputs.shape[0]
         for (middle, outputs), padding in zip(widths[:-1], POOL_PADDING, strict=True):
-            layers.append(ConvBlock(channels, middle, outputs, last_relu=True))
-            layers.append(nn.MaxPool2d(2, stride=2, padding=padding))
+            layers.append(ConvBlock(channels, middle, outputs))
+            # ReLU commutes with the maximum to the bit, and has a quarter of the work after it
+            pool = nn.MaxPool2d(2, stride=2, padding=padding)
+            layers.append(nn.Sequential(pool, nn.ReLU(inplace=True)))
             channels = outputs
         self.first_blocks = nn.Sequential(*layers)
         self._tail_shape = (channels, *widths[-1], config.dropout)

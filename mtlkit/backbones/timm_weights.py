@@ -16,7 +16,7 @@ from mtlkit.features.pretrained import PretrainedImages
 WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model_state_dict", "model", "backbone")
 """Keys of checkpoints that hold the weights, in order of preference."""
 
-PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.", "encoder.", "net.")
+PREFIXES = ("module.", "_orig_mod.", "model.", "router.", "backbone.", "encoder.", "net.")
 """Starts of the names of weights that wrappers of models add."""
 
 LONGEST = 600

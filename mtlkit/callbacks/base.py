@@ -92,6 +92,12 @@ class Callback(Component):
     validates_its_weights: ClassVar[bool] = False
     """True if validation measures the weights that it sets at the end."""
 
+    reads_parameters: ClassVar[bool] = True
+    """True if it reads or changes parameters of the model or their gradients."""
+
+    reads_gradients: ClassVar[bool] = False
+    """True if it reads the gradient of the whole model."""
+
     def problems(self, tasks: Mapping[str, Task]) -> Iterable[Problem]:
         """Yield the reasons why this callback does not fit the tasks, with paths in its options."""
         return ()

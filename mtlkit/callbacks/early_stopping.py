@@ -28,6 +28,7 @@ class EarlyStopping(Callback):
     """
 
     needs_validation: ClassVar[bool] = True
+    reads_parameters: ClassVar[bool] = False
 
     metric: str | None = None
     patience: int = attrs.field(default=5, validator=at_least(1))

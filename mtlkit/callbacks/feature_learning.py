@@ -53,7 +53,7 @@ class _FeatureLearning(CallbackState):
 
     def after_backward(self, step: int) -> None:
         gradient = penalty_gradient(self._weights(), self.options) * self.options.strength
-        parts = gradient.split([len(p) for p in self.matrices], dim=1)
+        parts = torch.split(gradient, [len(p) for p in self.matrices], dim=1)
         for parameter, part in zip(self.matrices, parts, strict=True):
             added = part.T.reshape(parameter.shape).to(parameter.dtype)
             parameter.grad = added if parameter.grad is None else parameter.grad + added
@@ -85,9 +85,12 @@ def penalty_gradient(weights: Tensor, options: FeatureLearning) -> Tensor:
     total = _smoothed(weights, options).sum()
     if options.norm == "l21":
         norms = weights.square().sum(dim=1, keepdim=True)
-        return 2 * total * weights / (norms + options.epsilon).sqrt()
-    u, values, vh = torch.linalg.svd(weights, full_matrices=False)
-    return 2 * total * (u * (values / (values.square() + options.epsilon).sqrt())) @ vh
+        scaled = weights / (norms + options.epsilon).sqrt()
+    else:
+        u, values, vh = torch.linalg.svd(weights, full_matrices=False)
+        scaled = (u * (values / (values.square() + options.epsilon).sqrt())) @ vh
+    gradient: Tensor = 2 * total * scaled
+    return gradient
 
 
 def _smoothed(weights: Tensor, options: FeatureLearning) -> Tensor:

@@ -5,6 +5,7 @@ Large-Batch Training", arXiv:1812.06162, 2018, appendix A.1.
 """
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import attrs
 import torch
@@ -25,6 +26,8 @@ class GradientNoise(Callback):
     better directions; well below 1, smaller batches give nearly the same. The noise is omitted
     while the estimate of |G|^2 is not positive. Costs one copy of the gradients.
     """
+
+    reads_gradients: ClassVar[bool] = True
 
     window: int = attrs.field(default=10, validator=at_least(2))
 

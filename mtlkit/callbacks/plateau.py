@@ -25,6 +25,7 @@ class Plateau(Callback):
     """
 
     needs_validation: ClassVar[bool] = True
+    reads_parameters: ClassVar[bool] = False
 
     metric: str | None = None
     factor: float = attrs.field(default=0.1, validator=below(1))

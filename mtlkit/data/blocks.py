@@ -8,13 +8,13 @@ from torch import Tensor
 
 
 @attrs.frozen(eq=False)
-class Blocks:
-    """Blocks of consecutive samples: the first sample of each (B,), of `count` samples.
+class SampleBlocks:
+    """SampleBlocks of consecutive samples: the first sample of each (B,), of `count` samples.
 
     In a block order, blocks are shuffled, and then the samples in each `window` of blocks. An
     update then reads samples of one window, or of two at the border between them.
 
-    >>> blocks = Blocks(torch.tensor([0, 2, 4]), count=5, window=1)
+    >>> blocks = SampleBlocks(torch.tensor([0, 2, 4]), count=5, window=1)
     >>> blocks.permutation(torch.Generator().manual_seed(0)).tolist()
     [4, 0, 1, 2, 3]
     """
@@ -34,12 +34,12 @@ class Blocks:
         within = torch.rand(self.count, generator=generator, dtype=torch.float64)
         return samples[(windows + within).argsort(stable=True)]
 
-    def at(self, samples: Tensor) -> "Blocks":
+    def at(self, samples: Tensor) -> "SampleBlocks":
         """Return the blocks of the samples (M,) of these, ascending."""
-        return Blocks.of(torch.bucketize(samples, self.starts, right=True), self.window)
+        return SampleBlocks.of(torch.bucketize(samples, self.starts, right=True), self.window)
 
     @classmethod
-    def joined(cls, parts: Sequence[tuple[int, "Blocks | None"]]) -> "Blocks | None":
+    def joined(cls, parts: Sequence[tuple[int, "SampleBlocks | None"]]) -> "SampleBlocks | None":
         """Return the blocks of several numbers of samples together; None if none has blocks.
 
         The samples of a part without blocks are shuffled among all.
@@ -55,14 +55,14 @@ class Blocks:
         return cls(torch.cat(starts), sum(counts), min(windows))
 
     @classmethod
-    def of(cls, numbers: Tensor, window: int) -> "Blocks":
+    def of(cls, numbers: Tensor, window: int) -> "SampleBlocks":
         """Return the blocks of samples with the same of `numbers` (N,), consecutive ones alike."""
         changes = (numbers[1:] != numbers[:-1]).nonzero().flatten() + 1
         starts = torch.cat([torch.zeros(min(1, len(numbers)), dtype=torch.int64), changes])
         return cls(starts, len(numbers), window)
 
 
-def permutation(count: int, blocks: Blocks | None, generator: torch.Generator) -> Tensor:
+def permutation(count: int, blocks: SampleBlocks | None, generator: torch.Generator) -> Tensor:
     """Return `count` samples in a random order, a block order if there are `blocks`."""
     if blocks is None:
         return torch.randperm(count, generator=generator)

@@ -7,8 +7,9 @@ import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.data.blocks import Blocks
+from mtlkit.data.blocks import SampleBlocks
 from mtlkit.data.columns import Categorical, Column, Labels
+from mtlkit.data.imaging.frame import Frame
 from mtlkit.data.inputs import Inputs, SelectedInputs
 from mtlkit.errors import DataError
 from mtlkit.features.inputs import InputSpec, InputSpecs
@@ -38,7 +39,7 @@ class Split:
     inputs: Inputs
     columns: Mapping[str, Column]
     ids: Sequence[str]
-    blocks: Blocks | None = None
+    blocks: SampleBlocks | None = None
     mixture: Mixture | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -114,7 +115,8 @@ class Data:
     inputs if they are several tensors, token ids, or samples of different sizes.
 
     `preprocessing` holds what the source fitted to the training samples, in the types of JSON. It
-    is saved with a run and given to `DataSource.read`.
+    is saved with a run and given to `DataSource.read`. `frame` is `DataSource.frame`, that of
+    images.
     """
 
     train: Split
@@ -126,6 +128,7 @@ class Data:
     inputs: InputSpecs | None = None
     summary: Mapping[str, str] = attrs.field(factory=dict)  # facts to display: 'subjects': '240'
     preprocessing: Mapping[str, Any] = attrs.field(factory=dict)
+    frame: Frame | None = None
 
     def splits(self) -> dict[str, Split]:
         """Return the splits that exist, by name."""

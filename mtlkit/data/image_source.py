@@ -8,7 +8,7 @@ import attrs
 from mtlkit.component import above, at_least, between, each, one_of, optional, word_or
 from mtlkit.data.columns import Column
 from mtlkit.data.dataset import Data, Split
-from mtlkit.data.imaging.decoding import INTERPOLATIONS, Frame
+from mtlkit.data.imaging.frame import INTERPOLATIONS, Frame
 from mtlkit.data.imaging.new_images import read_new_images
 from mtlkit.data.label_columns import (
     check_labels,
@@ -96,7 +96,7 @@ class ImageSource(DataSource):
 
     @property
     def labels_of_pixels(self) -> bool:
-        """Whether labels are places in the whole image, which cropping would change."""
+        """True if labels are places in the whole image, which cropping would change."""
         return bool(self.vectors)
 
     @property
@@ -133,6 +133,7 @@ class ImageSource(DataSource):
             mean=self.mean,
             std=self.std,
             summary=summary,
+            frame=self.frame,
         )
 
 

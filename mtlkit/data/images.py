@@ -21,8 +21,11 @@ from mtlkit.data.imaging.decoding import (
     read_images,
     threads,
 )
+from mtlkit.data.imaging.frame import Region
 from mtlkit.data.imaging.image_faults import fault_report, no_images, skipped_files
 from mtlkit.data.imaging.label_maps import LabelMaps, StoredMaps
+from mtlkit.data.imaging.new_images import read_new_images
+from mtlkit.data.imaging.region_tables import Boxes, Landmarks
 from mtlkit.data.inputs import Inputs
 from mtlkit.data.listing.filename_pattern import compile_pattern
 from mtlkit.data.listing.image_listing import Fault, Listing, Row, list_by_pattern, list_by_table
@@ -45,6 +48,21 @@ def _one_source_of_labels(images: "Images", _: "attrs.Attribute[Any]", value: st
             raise ValueError(f"pattern: {cause}; got {value!r}") from cause
 
 
+def _whole(images: "Images", _: "attrs.Attribute[Any]", value: Mapping[str, Any]) -> None:
+    if value and (images.boxes or images.landmarks):
+        raise ValueError(
+            "maps: cannot be used with `boxes` or `landmarks`, which they do not follow"
+        )
+
+
+def _one_region(images: "Images", _: "attrs.Attribute[Any]", value: Landmarks | None) -> None:
+    if value is not None and images.boxes is not None:
+        raise ValueError("landmarks: expected one of `boxes` and `landmarks`, got both")
+    if (value or images.boxes) and images.crop not in (None, "whole"):
+        name = "boxes" if value is None else "landmarks"
+        raise ValueError(f"{name}: expected one of `{name}` and `crop`, got both")
+
+
 @attrs.frozen(kw_only=True)
 class Images(ImageSource):
     """The images in a folder, with labels from a table or from the names of the files.
@@ -62,6 +80,9 @@ class Images(ImageSource):
     for each channel. `interpolation` is nearest, bilinear, bicubic or lanczos. `crop` is the part
     of the largest centered rectangle with the aspect ratio of `size` that is kept, or ``whole`` for
     the whole image, stretched.
+
+    `boxes` cuts objects out instead, and `landmarks` aligns them, by a table with a row for each
+    image, see `Boxes` and `Landmarks`. Labels of pixels do not follow, so they exclude `maps`.
 
     By default these four are those of the backbone's pretrained weights, and 127.5, 128, bicubic
     and ``whole`` without them. Images with `maps` or `vectors` are not cropped by default, because
@@ -83,7 +104,7 @@ class Images(ImageSource):
     Images are decoded once and kept if they take at most `memory` GiB, by default half of the
     memory that is available; otherwise files are checked once and decoded on each access. With
     `reduce`, a JPEG of at least twice `size` is decoded at a half, quarter or eighth of its size,
-    at least twice `size`, and resized from there: faster, with pixels that differ by about 1 of
+    at least twice `size`, and resized from there: faster, with pixels that differ by less than 1 of
     255 on average.
 
     >>> Images(folder=Path("faces"), pattern="{subject}_{yaw}.png", size=32).channels
@@ -93,7 +114,9 @@ class Images(ImageSource):
     folder: Path
     labels: Path | None = None
     pattern: str | None = attrs.field(default=None, validator=_one_source_of_labels)
-    maps: Mapping[str, LabelMaps] = attrs.field(factory=dict)
+    boxes: Boxes | None = None
+    landmarks: Landmarks | None = attrs.field(default=None, validator=_one_region)
+    maps: Mapping[str, LabelMaps] = attrs.field(factory=dict, validator=_whole)
     ignore: tuple[str, ...] = ()
     skip_bad: bool = False
     outside: bool = False
@@ -112,7 +135,10 @@ class Images(ImageSource):
 
     @property
     def labels_of_pixels(self) -> bool:
-        return bool(self.maps or self.vectors)
+        return bool(self.maps or self.vectors or self.boxes or self.landmarks)
+
+    def read(self, rows: object, preprocessing: Mapping[str, Any], loading: Loading) -> Split:
+        return read_new_images(rows, self.frame, loading, self.boxes or self.landmarks)
 
     def load(self, loading: Loading) -> "Data":
         return load_images(self, loading)
@@ -126,9 +152,13 @@ def load_images(config: Images, loading: Loading) -> Data:
     frame = config.frame
     store = FileStore(folder, [row.file for row in listing.rows])
     limit = memory_limit(config.memory)
+    regions, unreadable = None, {}
+    if table := config.boxes or config.landmarks:
+        path = find_file(table.table, (folder, loading.base, Path()), "data.table")
+        regions, unreadable = table.regions(path, [row.file for row in listing.rows], frame)
     order = _by_split(config, labels.single)
-    pixels, unread = read_images(store.at(order), frame, loading, limit)
-    unreadable = {order[place]: reason for place, reason in unread.items()}
+    pixels, unread = read_images(store.at(order), frame, loading, limit, _at(regions, order))
+    unreadable = {order[place]: reason for place, reason in unread.items()} | unreadable
     faults = [*listing.faults]
     faults += [Fault(listing.rows[index].file, reason) for index, reason in unreadable.items()]
     faults.sort(key=lambda fault: fault.file)
@@ -143,10 +173,10 @@ def load_images(config: Images, loading: Loading) -> Data:
     if unreadable and pixels is not None:  # the split is another one without these
         del pixels
         order = [good[index] for chosen in indices.values() for index in chosen]
-        pixels, _ = read_images(store.at(order), frame, loading, limit)
+        pixels, _ = read_images(store.at(order), frame, loading, limit, _at(regions, order))
     pool = DecoderPool(threads(loading))
     positions = {name: [good[index] for index in chosen] for name, chosen in indices.items()}
-    inputs = _inputs(pixels, StoredImages(store, frame, pool), positions)
+    inputs = _inputs(pixels, StoredImages(store, frame, pool, regions=regions), positions)
     columns = labels.columns(indices)
     maps = _label_maps(config, folder, labels.rows, indices, pool)
     splits = {
@@ -198,6 +228,12 @@ def _list(config: Images, folder: Path, base: Path) -> Listing:
     return list_by_table(folder, read_table(table), config.ignore, outside=config.outside)
 
 
+def _at(
+    regions: Sequence[Region | None] | None, positions: Sequence[int]
+) -> Sequence[Region | None] | None:
+    return None if regions is None else [regions[position] for position in positions]
+
+
 def _by_split(config: Images, rows: Sequence[Row]) -> list[int]:
     """Return the indices of all rows, those of a split together."""
     try:
@@ -211,7 +247,8 @@ def _inputs(
 ) -> dict[str, Inputs]:
     """Return the images of each split: parts of `pixels`, without a copy, or stored ones."""
     if pixels is not None:
-        parts = pixels.split([len(chosen) for chosen in splits.values()])
+        counts = [len(chosen) for chosen in splits.values()]
+        parts = torch.split(pixels, counts)
         return dict(zip(splits, parts, strict=True))
     return {
         name: attrs.evolve(stored, positions=torch.tensor(chosen))

@@ -162,8 +162,9 @@ def columns_by_split(
             for split, chosen in indices.items()
         }
         fixed = config.vocabulary.get(label)
-        known = dict.fromkeys(fixed or Categorical.of(values["train"]).names)
+        known: dict[str, None] = {}
         if label not in config.numeric:
+            known = dict.fromkeys(fixed or natural_order(set(values["train"])))
             _refuse_two_forms(label, {text for texts in values.values() for text in texts})
         for split, texts in values.items():
             if label in config.numeric:
@@ -204,7 +205,7 @@ def describe(
             numbers = [_number(value) for value in present]
             fact = f"{min(numbers):g} to {max(numbers):g}"
         else:
-            names = Categorical.of(present).names
+            names = natural_order(set(present))
             fact = f"{len(names)} {'class' if len(names) == 1 else 'classes'}: {shortened(names)}"
         missing = len(values) - len(present)
         facts[label] = fact + (f"; missing for {missing} {what}" if missing else "")

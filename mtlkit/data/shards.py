@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from mtlkit.component import above, at_least, one_of
-from mtlkit.data.blocks import Blocks
+from mtlkit.data.blocks import SampleBlocks
 from mtlkit.data.dataset import Data, Split
 from mtlkit.data.image_source import ImageLabels, ImageSource
 from mtlkit.data.imaging.decoder_pool import DecoderPool
@@ -118,7 +118,9 @@ class Shards(ImageSource):
         data = {}
         for name, index in chosen.items():
             positions = torch.tensor(index, dtype=torch.int32)
-            blocks = Blocks.of(numbers[positions], self.window) if self.order == "blocks" else None
+            blocks = None
+            if self.order == "blocks":
+                blocks = SampleBlocks.of(numbers[positions], self.window)
             data[name] = Split(
                 inputs=attrs.evolve(stored, positions=positions),
                 columns=columns[name],
@@ -133,10 +135,10 @@ def _rows(files: Sequence[ShardFile], indexes: Sequence[ShardIndex]) -> list[Row
     """Return the labels of all samples; those that other shards have alone are missing."""
     names = list(dict.fromkeys(name for index in indexes for name in index.labels))
     rows = []
-    seen: dict[str, str] = {}
+    owners: dict[str, str] = {}
     for file, index in zip(files, indexes, strict=True):
         shard = Path(file.name).name
-        if seen.setdefault(shard, file.name) != file.name:
+        if owners.setdefault(shard, file.name) != file.name:
             shard = file.name  # two folders have shards of this name
         missing = [None] * len(index.keys)
         columns = [index.labels.get(name, missing) for name in names]

@@ -13,6 +13,7 @@ from mtlkit.features.pretrained import PretrainedImages
 
 if TYPE_CHECKING:
     from mtlkit.data.dataset import Data, Split
+    from mtlkit.data.imaging.frame import Frame
 
 
 def _silent(_label: str, _done: int, _total: int) -> None:
@@ -38,6 +39,11 @@ class DataSource(Component):
     def label_names(self) -> tuple[str, ...]:
         """Labels that the options declare, which ``*`` in `tasks` selects; empty if unknown."""
         return ()
+
+    @property
+    def frame(self) -> "Frame | None":
+        """Frame to which images are converted; None if the source states none."""
+        return None
 
     @abstractmethod
     def load(self, loading: Loading) -> "Data":

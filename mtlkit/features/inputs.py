@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import attrs
 from torch import Tensor
 
-from mtlkit.component import at_least, optional
+from mtlkit.component import at_least, each, optional
 from mtlkit.errors import AssemblyError, DataError
 
 Batch = Tensor | Mapping[str, Tensor]
@@ -25,7 +25,7 @@ class InputSpec:
     True
     """
 
-    shape: tuple[int, ...]
+    shape: tuple[int, ...] = attrs.field(validator=each(at_least(0)))
     dtype: str = "float32"  # the name in torch
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = (1.0,)

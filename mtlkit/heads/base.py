@@ -1,6 +1,7 @@
 """Base classes of heads: options, and a module with outputs and a loss."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar
 
 import attrs
@@ -11,6 +12,7 @@ from mtlkit.features.base import FeatureSpec
 from mtlkit.features.vectors import VectorFeatures
 from mtlkit.heads.cross_entropy import LinearCrossEntropy
 from mtlkit.metrics.base import Metric
+from mtlkit.ops.row_shard import RowShard
 from mtlkit.targets.base import Target
 from mtlkit.targets.rows import Rows
 
@@ -31,6 +33,16 @@ class Head(Component):
     def predicts(cls, target: type[Target]) -> bool:
         """Return True if the head predicts targets of the type `target`."""
         return any(issubclass(kind, target) for kind in cls.targets)
+
+    @property
+    def shards(self) -> bool:
+        """Return True if each process holds some rows of the head's parameters."""
+        return False
+
+    @property
+    def updates_rows(self) -> bool:
+        """Return True if updates change only the rows that have a gradient."""
+        return False
 
     @abstractmethod
     def build(self, features: FeatureSpec, target: Target) -> "HeadModule":
@@ -60,6 +72,14 @@ class HeadModule(nn.Module, ABC):
         `LinearHead` computes the loss from the same description, so the two cannot differ.
         """
         return None
+
+    def row_shards(self) -> Mapping[str, RowShard]:
+        """Return the shard of each parameter of which this process holds some rows, by name.
+
+        The gradient of such a parameter must be divided by the number of processes, since a step
+        multiplies its losses by it; `sharded_margin_cross_entropy` does so.
+        """
+        return {}
 
     def fit_targets(self, labels: Rows) -> None:
         """Compute statistics of the training labels, such as their scale; by default nothing.

@@ -78,7 +78,9 @@ class DeepCCAHead(HeadModule):
         self.config = config
         self.first = nn.Linear(features, count)
         self.second = output_layers(width, config.hidden, count)
-        self.second[-1].reset_parameters()  # a correlation does not depend on the scale
+        last = self.second[-1]
+        assert isinstance(last, nn.Linear)
+        last.reset_parameters()  # a correlation does not depend on the scale
         self.register_buffer("label_mean", torch.zeros(width))
         self.register_buffer("label_std", torch.ones(width))
         self.register_buffer("mean", torch.zeros(count, dtype=torch.float64))
@@ -96,7 +98,8 @@ class DeepCCAHead(HeadModule):
     def forward(self, features: Tensor) -> Tensor:
         projected = self.first(features).double() - self.mean
         predicted = torch.linalg.solve(self._regular(self.covariance), projected.T).T @ self.cross.T
-        return predicted.float() * self.label_std + self.label_mean
+        values: Tensor = predicted.float() * self.label_std + self.label_mean
+        return values
 
     def loss(self, features: Tensor, target: Tensor) -> Tensor:
         complete = ~target.isnan().any(dim=1)

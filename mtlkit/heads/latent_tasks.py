@@ -95,4 +95,5 @@ class LatentTasksHead(HeadModule):
     def penalty(self) -> Tensor:
         """Return the sum over latent tasks and groups of the norms of S, times `sparsity`."""
         norms = torch.linalg.vector_norm(self.combination.weight * self.members, dim=1)
-        return self.sparsity * norms.sum()
+        total: Tensor = self.sparsity * norms.sum()
+        return total

@@ -45,6 +45,11 @@ class Margin(Head):
     as it has samples: the classes of its samples, and others drawn at random (Partial FC; An et
     al., CVPR 2022). `classes`, if given, must equal the number of classes in the data.
     `implementation` selects the implementation of the loss by its name in `mtlkit ops list`.
+
+    With `shard`, each process of a run holds and trains the rows of some classes, for the samples
+    of all processes. A `sample` then applies to each of 64 blocks of classes, and its draws do not
+    depend on the number of processes. With `lazy`, an update changes only the classes that were
+    drawn: weight decay and momentum of the others rest.
     """
 
     targets: ClassVar[tuple[type[Target], ...]] = (ClassTarget,)
@@ -58,6 +63,8 @@ class Margin(Head):
     adaptive: bool = False
     easy_margin: bool = False
     sample: float = attrs.field(default=1.0, validator=between(0, 1))
+    shard: bool = False
+    lazy: bool = False
     implementation: str = attrs.field(
         default=AUTO, validator=implementation_for(MARGIN_CROSS_ENTROPY)
     )
@@ -68,13 +75,33 @@ class Margin(Head):
                 f"adaptive: expected no other margin than `angle`, got additive "
                 f"{self.additive} and multiplier {self.multiplier}"
             )
+        if self.lazy and not (self.shard and self.sample < 1):
+            raise ValueError(
+                f"lazy: expected `shard: true` and a `sample` below 1, got shard {self.shard} and "
+                f"sample {self.sample}"
+            )
+
+    @property
+    def shards(self) -> bool:
+        return self.shard
+
+    @property
+    def updates_rows(self) -> bool:
+        return self.lazy
 
     def build(self, features: FeatureSpec, target: Target) -> "HeadModule":
+        if self.shard:
+            from mtlkit.heads.sharded_margin import ShardedMarginHead
+
+            return ShardedMarginHead(self, features.width, target.classes)
         return MarginHead(self, features.width, target.classes)
 
 
 MOMENTUM = 0.99
 """Factor of the running mean and standard deviation of norms in each step, as in AdaFace."""
+
+STD = 0.01
+"""Standard deviation of the first directions."""
 
 
 class MarginHead(HeadModule):
@@ -95,10 +122,14 @@ class MarginHead(HeadModule):
         check_classes(config.classes, classes)
         self.config = config
         self.implementation = left_open(config.implementation)
-        self.directions = nn.Parameter(torch.randn(len(classes), features) * 0.01)
+        self.directions = nn.Parameter(self._initial(len(classes), features))
         # initial mean and standard deviation of feature norms, as in AdaFace
         running = torch.tensor([20.0, 100.0]) if config.adaptive else torch.zeros(0)
         self.register_buffer("running", running)
+
+    def _initial(self, classes: int, features: int) -> Tensor:
+        """Return the first directions of the classes that this process holds."""
+        return torch.randn(classes, features) * STD
 
     def forward(self, features: Tensor) -> Tensor:
         cosines = F.linear(F.normalize(features), F.normalize(self.directions))
@@ -107,16 +138,7 @@ class MarginHead(HeadModule):
     def loss(self, features: Tensor, target: Tensor) -> Tensor:
         config = self.config
         angle, additive = self._margins(features, target)
-        options: dict[str, Any] = {
-            "scale": config.scale,
-            "multiplier": config.multiplier if self.training else 1.0,
-            "angle": angle,
-            "additive": additive,
-            "easy_margin": config.easy_margin and self.training,
-            "ignore_index": MISSING,
-            "reduction": "none",
-            "implementation": self.implementation,
-        }
+        options = {**self._options(), "angle": angle, "additive": additive, "reduction": "none"}
         classes = len(self.directions)
         samples = min(classes, max(1, len(features), math.ceil(config.sample * classes)))
         if self.training and samples < classes:
@@ -124,6 +146,16 @@ class MarginHead(HeadModule):
                 features, self.directions, target, samples, **options
             ).loss
         return margin_cross_entropy(features, self.directions, target, **options)
+
+    def _options(self) -> dict[str, Any]:
+        """Return the options of the loss that do not depend on the batch."""
+        return {
+            "scale": self.config.scale,
+            "multiplier": self.config.multiplier if self.training else 1.0,
+            "easy_margin": self.config.easy_margin and self.training,
+            "ignore_index": MISSING,
+            "implementation": self.implementation,
+        }
 
     def _margins(
         self, features: Tensor, target: Tensor

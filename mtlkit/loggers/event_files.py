@@ -29,8 +29,8 @@ def read_events(path: Path) -> list[Event]:
         float, lambda number, _: math.nan if number is None else float(number)
     )
     events: list[Event] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(keepends=True), 1):
-        if not line.endswith("\n"):
+    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), 1):
+        if not line.endswith(b"\n"):
             break
         try:
             fields = json.loads(line)
@@ -42,5 +42,6 @@ def read_events(path: Path) -> list[Event]:
             AttributeError,
             cattrs.BaseValidationError,
         ) as cause:
-            raise RunError(f"{path}:{number}: expected an event of mtlkit, got {line!r}") from cause
+            text = line.decode("utf-8", "backslashreplace")
+            raise RunError(f"{path}:{number}: expected an event of mtlkit, got {text!r}") from cause
     return events

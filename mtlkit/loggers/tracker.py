@@ -26,9 +26,15 @@ class TrackerWriter(LogWriter):
     def __init__(self, folder: Path, tracker: str) -> None:
         self.folder, self.tracker = folder, tracker
         self._path = folder / f"{tracker}.json"
-        stored = json.loads(self._path.read_text("utf-8")) if self._path.exists() else {}
-        self.id: str | None = stored.get("id")
-        self._sent: dict[str, int] = stored.get("sent", {})
+        try:
+            stored = json.loads(self._path.read_bytes()) if self._path.exists() else {}
+            self.id: str | None = stored.get("id")
+            self._sent: dict[str, int] = dict(stored.get("sent", {}))
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError) as cause:
+            raise RunError(
+                f"{self._path}: is damaged ({error_text(cause)}); delete it to continue the logs "
+                f"in a new run of {tracker}"
+            ) from cause
 
     @property
     def name(self) -> str:

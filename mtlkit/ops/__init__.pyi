@@ -1,3 +1,5 @@
+from .cosine import CosineNegatives as CosineNegatives
+from .cosine import cosine_negatives as cosine_negatives
 from .dispatch.choice import choose as choose
 from .dispatch.choice import explain as explain
 from .dispatch.choice import left_open as left_open
@@ -26,5 +28,10 @@ from .matching import match_scores as match_scores
 from .matching import match_template as match_template
 from .multi_head import HeadLosses as HeadLosses
 from .multi_head import multi_head_cross_entropy as multi_head_cross_entropy
+from .row_shard import RowShard as RowShard
+from .row_shard import shard_rows as shard_rows
 from .sampled import SampledLoss as SampledLoss
 from .sampled import sampled_margin_cross_entropy as sampled_margin_cross_entropy
+from .sharded import GatheredBatch as GatheredBatch
+from .sharded import gather_batch as gather_batch
+from .sharded import sharded_margin_cross_entropy as sharded_margin_cross_entropy

@@ -28,6 +28,10 @@ BUILTIN_OPS: dict[str, tuple[str, str]] = {
         "mtlkit.ops.sampled:SAMPLED_MARGIN_CROSS_ENTROPY",
         "the margin cross-entropy against sampled classes (Partial FC)",
     ),
+    "cosine_negatives": (
+        "mtlkit.ops.cosine:COSINE_NEGATIVES",
+        "the target's logit and the log-sum-exp of its negatives, for classes on several processes",
+    ),
     "match_template": (
         "mtlkit.ops.matching:MATCH_TEMPLATE",
         "templates whose dot products are the scores of Yin & Liu, eq. 12",

@@ -23,8 +23,10 @@ from mtlkit.ops.kernels.arguments import (
     check_smoothing,
     check_vector,
     check_weight,
+    head_fits,
     request_of,
     same_type,
+    target_fits,
     without_autocast,
 )
 from mtlkit.ops.kernels.compiled import compiled_later
@@ -65,16 +67,15 @@ def linear_cross_entropy(
     tensor([1.3863, 0.0000])
     """
     check_matrix(NAME, "x", x)
-    check_weight(NAME, "weight", weight, x)
-    check_label_type(NAME, "target", target, len(x))
+    if not (head_fits(x, weight, bias) and target_fits(x, target)):
+        _refuse_unfit(x, weight, target, bias)
     check_reduction(NAME, reduction)
     if empty not in ("nan", "zero"):
         raise ValueError(f"{NAME}: empty: expected one of nan, zero, got {empty!r}")
     check_smoothing(NAME, label_smoothing)
-    for name, value in (("bias", bias), ("class_weight", class_weight)):
-        if value is not None:
-            check_vector(NAME, name, value, len(weight))
-    check_devices(NAME, x, weight=weight, target=target, bias=bias, class_weight=class_weight)
+    if class_weight is not None:
+        check_vector(NAME, "class_weight", class_weight, len(weight))
+        check_devices(NAME, x, class_weight=class_weight)
     inputs = (x, weight, bias)
     cast_x, cast_weight, cast_bias = same_type(NAME, *inputs)
     assert cast_x is not None
@@ -94,6 +95,15 @@ def linear_cross_entropy(
     with without_autocast(x):
         result: Tensor = chosen.run(call)
         return result
+
+
+def _refuse_unfit(x: Tensor, weight: Tensor, target: Tensor, bias: Tensor | None) -> None:
+    """Raise `ValueError` or `TypeError` that names the argument that does not fit x."""
+    check_weight(NAME, "weight", weight, x)
+    check_label_type(NAME, "target", target, len(x))
+    if bias is not None:
+        check_vector(NAME, "bias", bias, len(weight))
+    check_devices(NAME, x, weight=weight, target=target, bias=bias)
 
 
 def reference(call: Call) -> Tensor:

@@ -16,8 +16,8 @@ from mtlkit.ops.kernels import head_costs
 from mtlkit.ops.kernels.arguments import (
     check_devices,
     check_head_labels,
+    check_head_targets,
     check_heads,
-    check_label_type,
     check_reduction,
     check_smoothing,
     check_vector,
@@ -139,9 +139,7 @@ def _checked(
     check_heads(NAME, x, weights, offsets)
     check_reduction(NAME, reduction)
     check_smoothing(NAME, label_smoothing)
-    for head, target in enumerate(targets):
-        check_label_type(NAME, f"targets[{head}]", target, len(x))
-        check_devices(NAME, x, **{f"targets[{head}]": target})
+    check_head_targets(NAME, x, targets)
     stacked = torch.stack(list(targets))
     valid = stacked != ignore_index
     known = stacked * valid

@@ -4,13 +4,14 @@ Paper: Diederik P. Kingma and Jimmy Ba, "Adam: A Method for Stochastic Optimizat
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import torch
 
 from mtlkit.component import above, below
 from mtlkit.optim.base import Optimizer
+from mtlkit.optim.lazy_rows import RowRule, adam_rows
 
 
 @attrs.frozen(kw_only=True)
@@ -19,6 +20,8 @@ class Adam(Optimizer):
 
     With `amsgrad` it divides by the maximum of the second moments (Reddi et al., ICLR 2018).
     """
+
+    elementwise: ClassVar[bool] = True
 
     lr: float = attrs.field(default=1e-3, validator=above(0))
     beta1: float = attrs.field(default=0.9, validator=below(1))
@@ -29,3 +32,6 @@ class Adam(Optimizer):
     def build(self, groups: "Sequence[dict[str, Any]]") -> "torch.optim.Optimizer":
         betas = (self.beta1, self.beta2)
         return torch.optim.Adam(groups, self.lr, betas, self.eps, amsgrad=self.amsgrad)
+
+    def row_rule(self) -> "RowRule | None":
+        return adam_rows if not self.amsgrad else None

@@ -4,18 +4,21 @@ Paper: Ilya Loshchilov and Frank Hutter, "Decoupled Weight Decay Regularization"
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import torch
 
 from mtlkit.component import above, below
 from mtlkit.optim.base import Optimizer
+from mtlkit.optim.lazy_rows import RowRule, adam_rows
 
 
 @attrs.frozen(kw_only=True)
 class AdamW(Optimizer):
     """Adam with decoupled weight decay (Loshchilov & Hutter, ICLR 2019)."""
+
+    elementwise: ClassVar[bool] = True
 
     lr: float = attrs.field(default=1e-3, validator=above(0))
     beta1: float = attrs.field(default=0.9, validator=below(1))
@@ -25,3 +28,6 @@ class AdamW(Optimizer):
         from torch.optim import AdamW as TorchAdamW
 
         return TorchAdamW(groups, lr=self.lr, betas=(self.beta1, self.beta2))
+
+    def row_rule(self) -> "RowRule":
+        return adam_rows

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
@@ -10,6 +10,8 @@ from mtlkit.component import Component, above, at_least, at_least_number, betwee
 
 if TYPE_CHECKING:
     import torch
+
+    from mtlkit.optim.lazy_rows import RowRule
 
 
 @attrs.frozen(kw_only=True)
@@ -29,6 +31,9 @@ class Optimizer(Component):
     the L layers of a backbone has d^(L + 1 - i) times the learning rate.
     """
 
+    elementwise: ClassVar[bool] = False
+    """True if each number is updated from its own gradients, so that processes can divide rows."""
+
     lr: float = attrs.field(default=0.01, validator=above(0))
     weight_decay: float = attrs.field(default=0.0, validator=at_least_number(0))
     parts: Mapping[str, PartRates] = attrs.field(factory=dict)
@@ -37,6 +42,10 @@ class Optimizer(Component):
     @abstractmethod
     def build(self, groups: "Sequence[dict[str, Any]]") -> "torch.optim.Optimizer":
         """Return the optimizer of parameter groups, each with ``lr`` and ``weight_decay``."""
+
+    def row_rule(self) -> "RowRule | None":
+        """Return the update of rows with a sparse gradient; None if there is none."""
+        return None
 
 
 @attrs.frozen(kw_only=True)

@@ -5,7 +5,7 @@ Ashok Cutkosky, "The Road Less Scheduled", NeurIPS 2024.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import torch
@@ -24,6 +24,8 @@ class ScheduleFree(Optimizer):
     `beta` interpolates between the two kinds of weights, `beta2` is that of the second moment of
     AdamW. Statistics of batch norm are those of the training weights.
     """
+
+    elementwise: ClassVar[bool] = True
 
     base: str = attrs.field(default="adamw", validator=one_of("adamw", "sgd"))
     lr: float = attrs.field(default=2.5e-3, validator=above(0))

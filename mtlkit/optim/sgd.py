@@ -1,7 +1,7 @@
 """Stochastic gradient descent."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import torch
@@ -9,11 +9,14 @@ from torch import Tensor
 
 from mtlkit.component import between
 from mtlkit.optim.base import Optimizer
+from mtlkit.optim.lazy_rows import RowRule, sgd_rows
 
 
 @attrs.frozen(kw_only=True)
 class SGD(Optimizer):
     """Stochastic gradient descent with momentum."""
+
+    elementwise: ClassVar[bool] = True
 
     momentum: float = attrs.field(default=0.9, validator=between(0, 1))
     nesterov: bool = False
@@ -27,6 +30,9 @@ class SGD(Optimizer):
         return FusedSGD(
             groups, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov, fused=True
         )
+
+    def row_rule(self) -> "RowRule":
+        return sgd_rows
 
 
 class FusedSGD(torch.optim.SGD):

@@ -18,7 +18,8 @@ class TimmOptimizer(Optimizer):
     """An optimizer of timm by its name, such as ``lion``, ``lamb``, ``adan`` or ``muon``.
 
     `options` are its keyword arguments, such as ``{betas: [0.95, 0.98]}``. Its own learning rate
-    and weight decay are those of this component.
+    and weight decay are those of this component. A resumed run ends with the same bits, except with
+    ``kron``, whose state timm does not keep completely.
     """
 
     name: str = "lion"
@@ -42,4 +43,9 @@ class TimmOptimizer(Optimizer):
                 f"optimizer: timm cannot build {self.name!r} with {dict(self.options)!r}: {cause}; "
                 f"correct `options`, or choose another name"
             ) from cause
+        if getattr(optimizer, "is_second_order", False):
+            raise AssemblyError(
+                f"optimizer.name: got {self.name!r}, which needs second derivatives, expected an "
+                f"optimizer that reads gradients only, such as 'lion' or 'adan'"
+            )
         return optimizer

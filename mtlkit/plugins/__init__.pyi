@@ -16,6 +16,7 @@ from mtlkit.component import member_of as member_of
 from mtlkit.component import nonempty as nonempty
 from mtlkit.component import one_of as one_of
 from mtlkit.component import optional as optional
+from mtlkit.component import word_or as word_or
 from mtlkit.errors import AssemblyError as AssemblyError
 from mtlkit.errors import ComponentError as ComponentError
 from mtlkit.errors import DataError as DataError

@@ -10,9 +10,10 @@ from yaml import MappingNode, Node, ScalarNode
 
 from mtlkit.component import Component, type_key
 from mtlkit.errors import ComponentError, did_you_mean
+from mtlkit.optim.base import Optimizer, Schedule
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.plugins.registry import Entry, Registry
-from mtlkit.recipe import Recipe
+from mtlkit.recipe import Recipe, Train
 from mtlkit.recipe_io.error_text import article, describe, expected, is_union, words
 from mtlkit.recipe_io.source_location import Mistake, RefusedError, refuse
 from mtlkit.recipe_io.values import register_values
@@ -28,6 +29,9 @@ from mtlkit.recipe_io.yaml_nodes import (
 )
 
 Field: TypeAlias = "attrs.Attribute[Any]"
+
+SECTIONS: Mapping[str, type] = {"train": Train, "optimizer": Optimizer, "schedule": Schedule}
+"""Sections of a recipe with keys that all values of the section have."""
 
 
 def options_of(kind: type) -> dict[str, Field]:
@@ -181,11 +185,15 @@ class _Owner:
         return f"expected {expected(self.kind)}, got {describe(node)}{advice}"
 
     def _place_of(self, key: str) -> str:
-        """Return the end of a message if `key` belongs to the recipe itself, or ""."""
-        top = {field.name for field in attrs.fields(Recipe)}
-        if self.noun != "key" or self.kind is Recipe or key not in top:
+        """Return the end of a message if `key` belongs to the recipe or another section, or ""."""
+        if self.noun != "key":
             return ""
-        return f"; it is a key of the recipe: write `{key}:` without indentation"
+        if self.kind is not Recipe and key in options_of(Recipe):
+            return f"; it is a key of the recipe: write `{key}:` without indentation"
+        owners = [name for name, kind in SECTIONS.items() if key in options_of(kind)]
+        if len(owners) != 1:
+            return ""
+        return f"; it is a key of {owners[0]!r}: write `{owners[0]}: {{{key}: ...}}`"
 
     def _unknown_and_missing(
         self, node: MappingNode, options: Mapping[str, Field]

@@ -37,6 +37,9 @@ class Router(Component):
 
     reads: ClassVar[tuple[type[FeatureSpec], ...]] = (VectorFeatures,)
 
+    calls_backbone: ClassVar[bool] = False
+    """True if it calls the one backbone as a whole, so that processes can divide its parameters."""
+
     @abstractmethod
     def build(self, wiring: Wiring) -> "RouterModule":
         """Return the module. Raises `AssemblyError` if the backbone does not fit the router."""

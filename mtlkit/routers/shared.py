@@ -18,6 +18,7 @@ class Shared(Unbranched):
     """Hard sharing: every head reads the shared features of every sample."""
 
     reads: ClassVar[tuple[type[FeatureSpec], ...]] = (FeatureSpec,)
+    calls_backbone: ClassVar[bool] = True
 
     def build(self, wiring: Wiring) -> "RouterModule":
         return SharedRouter(wiring.backbone)

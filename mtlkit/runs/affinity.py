@@ -80,7 +80,7 @@ class TaskAffinity:
         return best(tasks, count)[1]
 
     def _merged(self, tasks: tuple[int, ...], count: int) -> tuple[tuple[int, ...], ...]:
-        groups = [(task,) for task in tasks]
+        groups: list[tuple[int, ...]] = [(task,) for task in tasks]
         while len(groups) > 1:
             gains = {
                 (a, b): self.affinity(a + b) - self.affinity(a) - self.affinity(b)

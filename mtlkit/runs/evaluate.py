@@ -35,7 +35,7 @@ from mtlkit.runs.resume_checks import changes_of_data
 from mtlkit.runs.run import Run
 from mtlkit.runs.run_data import load_data
 from mtlkit.runs.storage.changes import record_changes, refuse_changes
-from mtlkit.runs.storage.folder import RunFolder, Status, open_run, read_json
+from mtlkit.runs.storage.folder import RunFolder, Status, open_run, read_provenance
 from mtlkit.targets.class_label import ClassTarget
 from mtlkit.task_types import Role
 from mtlkit.training.batching.batch_order import batch_order
@@ -95,7 +95,7 @@ def _model_and_data(
 ) -> tuple[MultiTaskModel, Data]:
     """Return the model of the run and its data; `DataError` if that would give another model."""
     model = read_model(folder, recipe, catalog)
-    loading = attrs.evolve(loading, base=Path(read_json(folder.provenance)["base"]))
+    loading = attrs.evolve(loading, base=Path(read_provenance(folder)["base"]))
     data = load_data(recipe, loading)
     assembly = read_assembly(folder, catalog)
     _refuse_other_data(folder.path, assembly, assembly_of(data, recipe.tasks))

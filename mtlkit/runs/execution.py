@@ -1,9 +1,11 @@
 """The work of a session: load the data, assemble and train the network, evaluate it."""
 
 import os
+from collections.abc import Mapping
 
 import attrs
 import torch
+from torch import Tensor
 
 from mtlkit.assembly import Assembly, assembly_of
 from mtlkit.data.dataset import Data
@@ -22,10 +24,11 @@ from mtlkit.runs.run_session import RunSession
 from mtlkit.runs.storage.folder import RunFolder, State, Status, read_json, write_json
 from mtlkit.runs.storage.numerics import changed_arithmetic
 from mtlkit.runs.warm_start import warm_start
-from mtlkit.training.checkpoint import Checkpoint, newest_checkpoint
+from mtlkit.training.checkpoint import Checkpoint, newest_checkpoint, tensors_of
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.loop import Training
 from mtlkit.training.progress import Progress
+from mtlkit.training.sharding.whole_model import whole_model, whole_state
 
 
 def execute(session: RunSession, progress: Progress) -> None:
@@ -73,8 +76,10 @@ def execute(session: RunSession, progress: Progress) -> None:
             Status(state=State.RUNNING, step=training.step, steps=training.steps, pid=os.getpid())
         )
     training.run()
-    if ranks.first:
-        _finish(session, training, data, progress)
+    weights = whole_state(training.model, tensors_of(training.model))
+    with whole_model(training.model, training.updater.plain):
+        if ranks.first:
+            _finish(session, training, weights, data, progress)
     ranks.wait()  # a caller may read the files of the first rank on any rank
 
 
@@ -127,10 +132,16 @@ def restore(training: Training, checkpoint: Checkpoint, folder: RunFolder) -> No
         ) from cause
 
 
-def _finish(session: RunSession, training: Training, data: Data, progress: Progress) -> None:
-    """Save the model, evaluate it, and mark the run as finished."""
+def _finish(
+    session: RunSession,
+    training: Training,
+    tensors: Mapping[str, Tensor],
+    data: Data,
+    progress: Progress,
+) -> None:
+    """Save the model with its `tensors`, evaluate it, and mark the run as finished."""
     folder = session.folder
-    weights = save_model(folder, training.model)
+    weights = save_model(folder, tensors)
     status = Status(
         state=State.RUNNING,
         step=training.step,

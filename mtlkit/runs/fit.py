@@ -29,7 +29,7 @@ from mtlkit.runs.storage.folder import (
     Status,
     is_finished,
     open_run,
-    read_json,
+    read_provenance,
     refuse_taken,
     write_json,
 )
@@ -154,7 +154,7 @@ def resume(
     catalog = catalog or load_catalog()
     recipe = load_recipe(folder.recipe, catalog)
     read_records(beside)
-    before = read_json(folder.provenance)
+    before = read_provenance(folder)
     base = Path(before["base"])
     loading = attrs.evolve(loading or Loading(), base=base)
     device = chosen_device(recipe.train.device)

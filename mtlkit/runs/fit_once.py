@@ -26,7 +26,7 @@ def fit_once(
     if not folder.recipe.exists():
         begin(recipe, path, catalog=catalog, loading=loading, quiet=True, report=report)
         return
-    if folder.recipe.read_text("utf-8") != written:
+    if folder.recipe.read_bytes() != written.encode():
         raise RunError(
             f"{path}: was trained by another recipe than is now asked for, which another "
             f"version of Optuna can do to a search; choose another folder"
@@ -37,7 +37,7 @@ def fit_once(
 
 def is_made(folder: RunFolder, recipe: str) -> bool:
     """Return whether `folder` holds the finished run of the resolved `recipe`."""
-    same_recipe = folder.recipe.exists() and folder.recipe.read_text("utf-8") == recipe
+    same_recipe = folder.recipe.exists() and folder.recipe.read_bytes() == recipe.encode()
     return same_recipe and folder.status_file.exists() and folder.status().state is State.FINISHED
 
 

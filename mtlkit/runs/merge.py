@@ -33,13 +33,14 @@ from mtlkit.runs.storage.folder import (
     State,
     Status,
     open_run,
-    read_json,
+    read_provenance,
     refuse_taken,
     write_json,
 )
 from mtlkit.runs.storage.provenance import provenance_of
 from mtlkit.task import Task
 from mtlkit.training.callbacks import Callbacks
+from mtlkit.training.checkpoint import tensors_of
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.devices.device import chosen_device
 from mtlkit.training.devices.ranks import Ranks
@@ -76,7 +77,7 @@ def merge_runs(
     recipes = [load_recipe(folder.recipe, catalog) for folder in folders]
     weights = [read_weights(folder) for folder in folders]
     recipe = _merged_recipe(folders, recipes)
-    first = read_json(folders[0].provenance)
+    first = read_provenance(folders[0])
     loading = attrs.evolve(loading, base=Path(first["base"]))
     folder, device = RunFolder(Path(out)), chosen_device(recipe.train.device)
     with use(catalog.op_table):
@@ -106,7 +107,7 @@ def merge_runs(
             write_json(folder.provenance, {**provenance, "merged": facts})
             write_file(folder.recipe, dump_recipe(recipe, catalog).encode())
             check_data(folder, data, recipe.tasks, assembly, catalog, (), Silence())
-            checksums = {folder.model.name: save_model(folder, model)}
+            checksums = {folder.model.name: save_model(folder, tensors_of(model))}
             folder.write_status(Status(state=State.FINISHED, checksums=checksums))
             evaluate_trained(folder, recipe, model.eval(), data, device)
     return Run(folder.path)

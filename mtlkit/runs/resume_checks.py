@@ -24,7 +24,7 @@ from mtlkit.runs.storage.data_fingerprint import (
     data_changes,
     data_fingerprint,
 )
-from mtlkit.runs.storage.folder import RunFolder
+from mtlkit.runs.storage.folder import RunFolder, stored_values
 from mtlkit.task import Task
 from mtlkit.training.checkpoint import Checkpoint, saved_steps
 from mtlkit.training.progress import Progress
@@ -103,7 +103,8 @@ def _data_changes(folder: RunFolder, now: Fingerprint) -> list[Change]:
 
 def check_logs(folder: RunFolder, checkpoint: Checkpoint, accept: Collection[str]) -> None:
     """Raise `RunError` if a log has lost what it held at the checkpoint."""
-    changes = log_changes(folder, checkpoint.progress["logs"])
+    with stored_values(folder.checkpoints):
+        changes = log_changes(folder, checkpoint.progress["logs"])
     refuse_changes(folder, changes, accept)
     record_changes(folder, changes, checkpoint.step)
 

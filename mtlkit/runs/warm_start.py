@@ -5,16 +5,20 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import torch
+from torch import Tensor
 
 from mtlkit.assembly import Assembly
 from mtlkit.callbacks.parameter_selection import select_tensors
 from mtlkit.errors import AssemblyError
 from mtlkit.features.inputs import described_inputs
 from mtlkit.model import MultiTaskModel
+from mtlkit.ops.row_shard import RowShard
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe import WarmStart
 from mtlkit.runs.prediction.saved_model import read_assembly, read_weights
 from mtlkit.runs.storage.folder import open_run
+from mtlkit.training.sharding.whole_model import row_shards
 
 SHOWN = 5
 """Number of names of each kind in the line of a report."""
@@ -78,7 +82,9 @@ def warm_start(
     names = [name for name in names if name not in classes]
     missing = [name for name in names if name not in saved]
     names = [name for name in names if name in saved]
-    shapes = [name for name in names if saved[name].shape != current[name].shape]
+    shards = row_shards(model)
+    whole = {name: _shape(current[name], shards.get(name)) for name in names}
+    shapes = [name for name in names if saved[name].shape != whole[name]]
     taken = [name for name in names if name not in shapes]
     report = WarmStartReport(
         run=str(options.run),
@@ -96,6 +102,11 @@ def warm_start(
         )
     model.load_state_dict({**current, **{name: saved[name] for name in taken}})
     return report
+
+
+def _shape(current: Tensor, shard: RowShard | None) -> torch.Size:
+    """Return the shape of the whole tensor, of which this process may hold some rows."""
+    return current.shape if shard is None else torch.Size((shard.total, *current.shape[1:]))
 
 
 def _other_inputs(then: Assembly, now: Assembly) -> str:

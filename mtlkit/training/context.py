@@ -1,6 +1,7 @@
 """The inputs of a training run."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import attrs
@@ -31,7 +32,7 @@ class TrainingContext:
     progress: Progress
     observers: Observers = attrs.field(factory=Observers)  # on the first rank those of plugins
 
-    def autocast(self) -> torch.autocast:
+    def autocast(self) -> AbstractContextManager[object]:
         """Return the autocast context of forward passes, after `train.precision`."""
         dtype = HALF.get(self.recipe.train.precision)
-        return torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None)
+        return nullcontext() if dtype is None else torch.autocast(self.device.type, dtype=dtype)

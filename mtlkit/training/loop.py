@@ -21,9 +21,15 @@ from mtlkit.training.devices.load_hint import LoadHint
 from mtlkit.training.devices.system_metrics import SystemMetrics
 from mtlkit.training.finite_checks import broken_state, names_of_broken
 from mtlkit.training.optimization.optimizer_calls import evaluation_weights, set_training
-from mtlkit.training.optimization.optimizer_state import optimizer_state, restore_optimizer
+from mtlkit.training.optimization.optimizer_state import restore_optimizer, whole_optimizer_state
 from mtlkit.training.optimization.parameter_groups import group_rates
 from mtlkit.training.progress import TrainingProgress
+from mtlkit.training.sharding.whole_model import (
+    load_whole_state,
+    own_part,
+    whole_model,
+    whole_state,
+)
 from mtlkit.training.signals import stop_on_signal
 from mtlkit.training.throughput import Pace
 from mtlkit.training.update import Updater
@@ -61,13 +67,16 @@ class Training:
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Resume from `checkpoint` exactly."""
-        self.model.load_state_dict(checkpoint.model)
+        load_whole_state(self.model, checkpoint.model)
         self.weighting.load_state_dict(checkpoint.weighting)
-        restore_optimizer(self.updater.optimizer, checkpoint.optimizer)
+        shards = self.updater.shards
+        restore_optimizer(
+            self.updater.optimizer,
+            checkpoint.optimizer,
+            lambda value, parameter: own_part(value, parameter, shards.get(id(parameter))),
+        )
         self.callbacks.load_state_dict(checkpoint.callbacks)
-        self.updater.meter.restore(checkpoint.progress["meter"])
-        if self.updater.scaling is not None:
-            self.updater.scaling.restore(checkpoint.progress["loss_scaling"])
+        self.updater.restore(checkpoint.progress)
         progress = checkpoint.progress
         self.pace = Pace(progress["seconds"], progress.get("peak_memory_bytes", 0))
         self.untrained = tuple(progress.get("untrained", ()))
@@ -158,7 +167,7 @@ class Training:
             weights=weights,
             gradient_norms=norms,
             gradient_cosines=cosines,
-            values={**self.callbacks.log_values(), **self._scale_values()},
+            values=self.updater.log_values(),
         )
         self._write(self._newest)
         self._warn_of_large(weights)
@@ -176,10 +185,6 @@ class Training:
         if self.context.ranks.first and (hint := self._load.line()) is not None:
             self.context.progress.write(hint)
 
-    def _scale_values(self) -> dict[str, float]:
-        scaling = self.updater.scaling
-        return {} if scaling is None else scaling.log_values()
-
     def _write(self, event: Event) -> None:
         for writer in self._loggers:
             writer.write(event)
@@ -191,7 +196,8 @@ class Training:
             return
         model = self.callbacks.evaluated_model(self.model)
         with evaluation_weights(self.updater.optimizer):
-            metrics = self._evaluate(model, split) if ranks.first else {}
+            with whole_model(model, self.updater.plain):
+                metrics = self._evaluate(model, split) if ranks.first else {}
             if len(self.callbacks):
                 # all ranks decide on the same numbers
                 text = ranks.texts(json.dumps(metrics), self.context.device)[0]
@@ -238,35 +244,38 @@ class Training:
         Logs are flushed first, so that no checkpoint is ahead of them. Raises `NotFiniteError` if
         a weight is not finite, which happens if a finite loss has infinite gradients.
         """
-        meter = self.updater.meter.state()  # a sum over ranks, so every rank must call it
-        if self._saved == self.step or not self.context.ranks.first:
+        if self._saved == self.step:
             return
-        model, weighting = tensors_of(self.model), tensors_of(self.weighting)
-        optimizer = optimizer_state(self.updater.optimizer)
+        # every rank must call these, because each holds a part
+        kept = self.updater.state()
+        model = whole_state(self.model, tensors_of(self.model))
+        callbacks = whole_state(self.callbacks, tensors_of(self.callbacks))
+        optimizer = whole_optimizer_state(self.updater.optimizer, self.updater.shards)
+        self._saved, self._saved_at = self.step, time.monotonic()
+        if not self.context.ranks.first:
+            return
+        weighting = tensors_of(self.weighting)
         state = {f"optimizer.{name}": value for name, value in optimizer.tensors.items()}
         broken = names_of_broken({**model, **weighting, **state})
         if broken:
             raise broken_state(self.step, broken)
         for writer in self._loggers:
             writer.flush()
-        scaling = self.updater.scaling
         checkpoint = Checkpoint(
             step=self.step,
             model=model,
             weighting=weighting,
             optimizer=optimizer,
-            callbacks=tensors_of(self.callbacks),
+            callbacks=callbacks,
             progress={
-                "meter": meter,
+                **kept,
                 "seconds": self.pace.seconds,
                 "peak_memory_bytes": self.pace.peak_memory(self.context.device),
                 "untrained": self.untrained,
-                **({} if scaling is None else {"loss_scaling": scaling.state()}),
                 "logs": {k: v for writer in self._loggers for k, v in writer.state().items()},
             },
         )
         folder = save_checkpoint(self.context.checkpoints, checkpoint)
-        self._saved, self._saved_at = self.step, time.monotonic()
         self.context.observers.notify(CheckpointSaved(step=self.step, folder=folder))
 
     def _show(self) -> None:

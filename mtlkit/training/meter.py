@@ -22,6 +22,7 @@ class Meter:
         self.ranks = ranks
         # rows: sums of losses, sums of weights
         self.sums = torch.zeros(2, len(terms), device=device)
+        self._losses, self._weights = self.sums.unbind()  # views
         self.counts = torch.zeros(len(terms), device=device)
         self.gramian = torch.zeros(len(terms), len(terms), dtype=torch.float64, device=device)
         self.updates = self.watched = 0
@@ -29,8 +30,8 @@ class Meter:
 
     def add(self, result: StepResult, fraction: float) -> None:
         """Add the losses and weights of a micro-batch that is `fraction` of its update."""
-        self.sums[0] += result.per_sample.sum(dim=1)
-        self.sums[1].add_(result.weights, alpha=fraction)
+        self._losses += result.per_sample.sum(dim=1)
+        self._weights.add_(result.weights, alpha=fraction)
         if result.gramian is not None:
             self.gramian += result.gramian
             self._watching = True

@@ -1,12 +1,18 @@
 """One update: gradients, the check for finite losses, and the optimizer step."""
 
+import math
+from collections.abc import Mapping
+from typing import Any
+
 import attrs
 import torch
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from mtlkit.errors import AssemblyError
 from mtlkit.model import MultiTaskModel
 from mtlkit.ops import use
+from mtlkit.optim.lazy_rows import update_rows
 from mtlkit.training.batching.batch_order import batch_order
 from mtlkit.training.batching.batches import Batches, seed_step
 from mtlkit.training.callbacks import Callbacks
@@ -18,13 +24,21 @@ from mtlkit.training.gradients.backward import Backward, BackwardResult
 from mtlkit.training.gradients.factory import training_step
 from mtlkit.training.gradients.step import TrainingStep
 from mtlkit.training.meter import Meter
+from mtlkit.training.optimization.clip import clip_gradients
 from mtlkit.training.optimization.loss_scaling import LossScaling
-from mtlkit.training.optimization.optimizer_calls import set_training, take_step, without_compiler
+from mtlkit.training.optimization.optimizer_calls import (
+    clear_gradients,
+    set_training,
+    take_step,
+    without_compiler,
+)
 from mtlkit.training.optimization.parameter_groups import (
     name_groups,
     parameter_groups,
     without_gradient,
 )
+from mtlkit.training.sharding.shard_backbone import shard_backbone
+from mtlkit.training.sharding.whole_model import is_fsdp_shard, local_part, row_shards, shards_by_id
 from mtlkit.training.signals import StopRequest
 from mtlkit.transforms.view import source_of
 from mtlkit.weightings.kinds import WeightingModule
@@ -46,9 +60,15 @@ class Updater:
     ) -> None:
         self.context = context
         self.train, self.ranks = context.recipe.train, context.ranks
-        # channels_last is the fastest format for convolutions; it changes no value
-        model.to(context.device).to(memory_format=torch.channels_last)
+        model.to(context.device)
+        if self.train.shard != "backbone":  # FSDP2 takes contiguous parameters only
+            # channels_last is the fastest format for convolutions; it changes no value
+            model.to(memory_format=torch.channels_last)
         recipe = context.recipe
+        self.plain: dict[str, nn.Module] = {}
+        if self.train.shard == "backbone":
+            # it replaces parameters, so nothing may refer to them yet
+            self.plain = shard_backbone(model, self.ranks, context.device)
         order = batch_order(recipe, source_of(context.data.train))
         self.steps = self.train.updates(order.per_epoch)
         self.callbacks = Callbacks(model, context, self.steps, order.per_epoch)
@@ -57,6 +77,9 @@ class Updater:
         groups = parameter_groups(self.inner, recipe.optimizer, recipe.weighting.own_learning_rate)
         with without_compiler():
             self.optimizer = recipe.optimizer.build(groups)
+        self.shards = shards_by_id(model)
+        lazy = any(task.head.updates_rows for task in recipe.tasks.values())
+        self.row_rule = recipe.optimizer.row_rule() if lazy else None
         name_groups(self.optimizer)
         set_training(self.optimizer, True)
         if self.train.compile:
@@ -83,6 +106,22 @@ class Updater:
         schedule = self.context.recipe.schedule
         return schedule.at(step, self.steps) * self.callbacks.rate_factor
 
+    def log_values(self) -> dict[str, float]:
+        """Return the values of callbacks and of the loss scale for the log, by name."""
+        scale = {} if self.scaling is None else self.scaling.log_values()
+        return {**self.callbacks.log_values(), **scale}
+
+    def state(self) -> dict[str, Any]:
+        """Return the state of the meter and of the loss scale as JSON values; a sum over ranks."""
+        scale = {} if self.scaling is None else {"loss_scaling": self.scaling.state()}
+        return {"meter": self.meter.state(), **scale}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from `state`."""
+        self.meter.restore(state["meter"])
+        if self.scaling is not None:
+            self.scaling.restore(state["loss_scaling"])
+
     def update(self, step: int, stop_request: StopRequest | None = None) -> Update:
         """Make the update `step` (from 0); share this rank's `stop_request` with the others.
 
@@ -98,8 +137,7 @@ class Updater:
             group["lr"] = group["base_lr"] * factor
         self.callbacks.before_update(step)
         batch = self.batches.update(step, self.ranks.rank)
-        with without_compiler():
-            self.optimizer.zero_grad()
+        clear_gradients(self.optimizer)
         rate = self.optimizer.param_groups[0]["lr"]
         if self.scaling is not None:
             self.inner.step.passes.scale = self.scaling.scale
@@ -120,7 +158,10 @@ class Updater:
         self.meter.finish_update(backward.update.counts)
         self.callbacks.after_backward(step)
         if self.train.clip_norm is not None:
-            torch.nn.utils.clip_grad_norm_(self.inner.parameters(), self.train.clip_norm)
+            parameters = self.inner.parameters()
+            clip_gradients(parameters, self.train.clip_norm, self.shards, self.ranks)
+        if self.row_rule is not None:
+            update_rows(self.optimizer, self.row_rule)
         take_step(self.optimizer)
         self.backward.after_step(step, backward)
 
@@ -137,15 +178,17 @@ class Updater:
         """
         requested = stop_request is not None and stop_request.requested
         totals = [result.total for result in backward.results]
-        finite = totals[0].isfinite() if len(totals) == 1 else torch.stack(totals).isfinite().all()
-        if self.ranks.world == 1:
-            bad, any_stop = not finite, requested
+        if self.ranks.world == 1 and len(totals) == 1:
+            bad, any_stop = not math.isfinite(totals[0].item()), requested
+        elif self.ranks.world == 1:
+            bad, any_stop = not torch.stack(totals).isfinite().all(), requested
         else:
+            finite = torch.stack(totals).isfinite().all()
             stop = finite.new_full((), requested)  # filled on the device, which avoids a copy
             bad, any_stop = self.ranks.max(torch.stack([~finite, stop]).float()).tolist()
         if bad:
             ids = self.context.data.train.ids
-            parameters = dict(self.inner.named_parameters())
+            parameters = {k: local_part(p) for k, p in self.inner.named_parameters()}
             terms, weighting = self.inner.model.terms, self.inner.weighting
             samples, results = backward.samples, backward.results
             raise not_finite(step + 1, terms, ids, samples, results, parameters, weighting)
@@ -163,8 +206,13 @@ class Updater:
 
 
 def _distributed(step: TrainingStep) -> DistributedDataParallel:
-    """Wrap the step in DDP; buffers of a weighting are equal on all ranks and not broadcast."""
+    """Wrap the step in DDP, without the parameters that are divided among the ranks.
+
+    Buffers of a weighting are equal on all ranks and not broadcast.
+    """
     names = [name for name, _ in step.named_buffers() if name.startswith("weighting.")]
+    names += row_shards(step)
+    names += [name for name, p in step.named_parameters() if is_fsdp_shard(p)]
     DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(  # type: ignore[no-untyped-call]
         step, names
     )

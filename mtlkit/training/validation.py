@@ -1,6 +1,7 @@
 """Losses and metrics on the validation split during training."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 
 import torch
@@ -24,7 +25,7 @@ def validation_metrics(
     *,
     batch: int,
     device: torch.device,
-    autocast: torch.autocast,
+    autocast: AbstractContextManager[object],
 ) -> dict[str, float]:
     """Return each task's mean loss and metrics on `split`, as ``pose/accuracy``.
 

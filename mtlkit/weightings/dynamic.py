@@ -24,14 +24,20 @@ from mtlkit.weightings.kinds import (
     WeightingModule,
     WholeBatch,
 )
-from mtlkit.weightings.term_checks import main_and_side_problems, single_gate_notes
+from mtlkit.weightings.term_checks import (
+    heavy_side_notes,
+    main_and_side_problems,
+    single_gate_notes,
+)
 
 
 @attrs.frozen(kw_only=True)
 class Dynamic(Weighting):
     """Weights from a softmax of the shared features (Yin & Liu, TIP 2018, eq. 7-8).
 
-    The side tasks share `total` (the paper's phi_s). Each main task has weight 1; with `gate_main`
+    The side tasks share `total` (the paper's phi_s, 0.1). A single side task gets all of it: its
+    weight is constant. A `total` of the main task's weight or more can hold a main task with few
+    samples for each class near chance level. Each main task has weight 1; with `gate_main`
     a second gate divides `main_total` among them (eq. 10-11).
 
     `form` selects the average over the batch. ``mean-of-products`` multiplies each sample's loss by
@@ -67,6 +73,7 @@ class Dynamic(Weighting):
 
     def notes(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
         yield from single_gate_notes(terms, "Dynamic")
+        yield from heavy_side_notes(terms, self.total)
 
     def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
         return FORMS[self.form](self, terms, features)

@@ -1,12 +1,15 @@
 """The same weight for every side task."""
 
+from collections.abc import Iterable, Sequence
+
 import attrs
 
-from mtlkit.component import above, optional
+from mtlkit.component import Problem, above, optional
 from mtlkit.task_types import LossTerm, Role
 from mtlkit.weightings.base import Weighting
 from mtlkit.weightings.fixed import FixedWeights
 from mtlkit.weightings.kinds import WeightingModule
+from mtlkit.weightings.term_checks import heavy_side_notes
 
 
 @attrs.frozen(kw_only=True)
@@ -14,10 +17,14 @@ class Equal(Weighting):
     """The same weight for every side task, and weight 1 for every main task.
 
     `total` is divided equally among the side tasks: 0.1 over three is 0.033 each (the "equal" row
-    of Yin & Liu, TIP 2018). None gives every task weight 1: the plain sum.
+    of Yin & Liu, TIP 2018). With 1.0 or more, a main task with few samples for each class may stay
+    near chance level. None gives every task weight 1: the plain sum.
     """
 
     total: float | None = attrs.field(default=None, validator=optional(above(0)))
+
+    def notes(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
+        yield from heavy_side_notes(terms, self.total)
 
     def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
         side = sum(term.role is Role.SIDE for term in terms)

@@ -87,6 +87,11 @@ class StepLosses:
         return self.per_sample * self.weights
 
     @property
+    def to_log(self) -> Tensor:
+        """`weighted`, detached before the product, which then needs no graph."""
+        return self.per_sample.detach() * self.weights
+
+    @property
     def mean(self) -> Tensor:
         """Weighted mean loss of each term (T,) over its samples; 0 for a term without targets."""
         return self.weighted.sum(dim=1) / self.counts.clamp(min=1)

@@ -31,6 +31,23 @@ def single_gate_notes(terms: Sequence[LossTerm], name: str) -> Iterable[Problem]
         )
 
 
+def heavy_side_notes(terms: Sequence[LossTerm], total: float | None) -> Iterable[Problem]:
+    """Yield a note if the weight `total` of the side tasks is that of the main tasks or more.
+
+    The loss of a main task with many classes and few samples of each falls late. Until then the
+    side tasks shape the shared features, and the main task may stay near chance level.
+    """
+    mains = [term.name for term in terms if term.role is Role.MAIN]
+    if total is not None and mains and total >= len(mains):
+        yield Problem(
+            ("weighting", "total"),
+            f"the side tasks share the weight {total:g}, and {', '.join(mains)} "
+            f"{'has' if len(mains) == 1 else 'have'} {len(mains)}. A main task whose classes have "
+            f"few samples may stay near chance level; compare with the `total` of 0.1 of Yin & "
+            f"Liu (TIP 2018), and with the main task alone",
+        )
+
+
 def unknown_names(
     values: Mapping[str, float], terms: Sequence[LossTerm], option: str
 ) -> Iterable[Problem]:

@@ -21,7 +21,13 @@ EXCEPTIONS = {
     "mtlkit/data/imaging/shared_images.py": (
         "images for the other processes of a run, in a temporary folder that ends with it"
     ),
-    "mtlkit/loggers/json_lines.py:_LinesFile.__init__": "lines are appended; checkpoints sync them",
+    "mtlkit/data/sharded/shard_index.py:shard_index": (
+        "several processes may write it; one that is lost or damaged is built anew"
+    ),
+    "mtlkit/loggers/lines_file.py:LinesFile.__init__": "lines are appended; checkpoints sync them",
+    "mtlkit/loggers/tracker.py:TrackerWriter._save": (
+        "written in every logged step; after a power cut some events are sent twice"
+    ),
     "mtlkit/testing/checks/two_ranks.py:_train": "results of two processes, in a temporary folder",
     "plugins/mtlkit-face/mtlkit_face/data/recordio_pack.py:_write_records": (
         "writes to the temporary files of `pack`"

@@ -94,12 +94,31 @@ def test_casia_net_has_the_papers_size():
 def test_casia_net_shrinks_maps_as_published():
     trunk = CasiaNetBackbone(CasiaNet(), InputSpec(shape=(1, 100, 100))).eval()
     sizes, maps = [], torch.zeros(1, 1, 100, 100)
-    for layer in trunk.first_blocks:
+    for number, layer in enumerate(trunk.first_blocks):
         maps = layer(maps)
-        if isinstance(layer, torch.nn.MaxPool2d):
+        if number % 2:  # pooling, with its ReLU
             sizes.append(tuple(maps.shape[1:]))
     assert sizes == [(64, 50, 50), (128, 25, 25), (192, 13, 13), (256, 7, 7)]
     assert trunk.features == VectorFeatures(width=320)
+
+
+@pytest.mark.parametrize("size", [32, 37])
+def test_relu_after_pooling_is_relu_before_it_to_the_bit(size):
+    trunk = CasiaNetBackbone(CasiaNet(width=0.25, dropout=0.0), InputSpec(shape=(1, size, size)))
+    images = torch.randn(4, 1, size, size)
+
+    def published(maps):
+        for block, (pool, _) in zip(*[iter(trunk.first_blocks)] * 2, strict=True):
+            maps = pool(torch.relu(block(maps)))
+        return trunk.tail(maps)
+
+    results = []
+    for network in (trunk, published):
+        trunk.zero_grad()
+        features = network(images)
+        features.square().sum().backward()
+        results.append([features, *(p.grad.clone() for p in trunk.parameters())])
+    assert all(torch.equal(one, other) for one, other in zip(*results, strict=True))
 
 
 def test_casia_net_features_may_be_negative():

@@ -104,6 +104,13 @@ def test_tensors_of_other_parts_are_named(weights, tmp_path):
         built(tmp_path / "w.safetensors")
 
 
+def test_the_model_of_a_run_gives_its_backbone(weights, tmp_path):
+    state = {f"router.backbone.model.{name}": value for name, value in weights.items()}
+    save_file({**state, "heads.kind_head.weight": torch.zeros(1)}, tmp_path / "w.safetensors")
+    with pytest.warns(UserWarning, match=r"not used: heads\.kind_head\.weight"):
+        built(tmp_path / "w.safetensors")
+
+
 def test_an_error_of_the_hub_names_the_network_and_the_file(monkeypatch):
     def offline(*_, **__):
         raise LocalEntryNotFoundError("no connection")

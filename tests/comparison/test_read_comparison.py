@@ -80,7 +80,7 @@ MISTAKES = [
         "- dynamic",
         "- dynamc",
         "comparison.yaml:4:5: weightings.0.weighting: no weighting named 'dynamc'; did "
-        "you mean 'dynamic' (built in)? `mtlkit list weightings` shows all 38",
+        "you mean 'dynamic' (built in)? `mtlkit list weightings` shows all 39",
     ),
     (
         "{rlw: a placebo was run before}",
@@ -160,8 +160,13 @@ MISTAKES = [
     (
         "seeds: 3",
         "seeds: [1, 1]",
-        "comparison.yaml:7:8: seeds: expected how many seeds, or a list of different ones"
-        " from 0 on",
+        "comparison.yaml:7:8: seeds: expected how many seeds, or a list of different ones",
+    ),
+    (
+        "seeds: 3",
+        "seeds: [1, 18446744073709551616]",
+        "comparison.yaml:7:8: seeds: expected seeds from 0 to 18446744073709551615, got "
+        "[1, 18446744073709551616]",
     ),
     (
         "primary_metrics: {size: {metric: size/r2, higher_is_better: true}}",

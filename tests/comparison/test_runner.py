@@ -171,6 +171,15 @@ def test_two_comparisons_in_one_folder_are_refused(bench):
         bench.run(bench.load())
 
 
+@pytest.mark.parametrize("content", [None, b"\xff\xfe", b"{}"])
+def test_a_study_whose_recipe_is_damaged_is_refused(bench, made, content):
+    study = shutil.copytree(made[0].path, bench.folder / "damaged")
+    recipe = next((study / "recipes").iterdir())
+    recipe.unlink() if content is None else recipe.write_bytes(content)
+    with pytest.raises(RunError, match="holds a study with another problem 'plane'"):
+        bench.run(bench.load(), "damaged")
+
+
 def test_data_that_will_not_do_is_told_before_anything_is_run(bench):
     problem = "{recipe: recipe.yaml, set: [data.undivided=true]}"
     with pytest.raises(DataError, match=r"problems.plane: the trials of a search are judged on"):

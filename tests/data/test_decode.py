@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from mtlkit.data import (
     DecoderPool,
@@ -19,6 +19,7 @@ from mtlkit.data import (
     decode,
     read_images,
 )
+from mtlkit.data.memory_limit import available_memory, memory_limit
 from mtlkit.errors import DataError
 
 GRADIENT = np.linspace(0, 255, 64 * 48).reshape(48, 64).astype(np.uint8)
@@ -233,3 +234,131 @@ def test_a_named_pipe_is_not_waited_for(tmp_path):
         decode(tmp_path / "a.png", Frame(4, 4, 1))
     with pytest.raises(DataError, match="cannot be read: is a device; expected a file"):
         decode(Path("/dev/zero"), Frame(4, 4, 1))
+
+
+def photograph(mode="RGB", size=(40, 30), **options):
+    """A JPEG file of smooth colors with noise."""
+    random = np.random.default_rng(0)
+    coarse = Image.fromarray(random.integers(0, 256, (6, 8, 3), np.uint8)).resize(size)
+    noisy = np.asarray(coarse).astype(int) + random.integers(-9, 10, (size[1], size[0], 3))
+    target = io.BytesIO()
+    image = Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).convert(mode)
+    image.save(target, "JPEG", **options)
+    return target.getvalue()
+
+
+def of_pillow(content, size, channels):
+    """What Pillow alone decodes, converts and resizes."""
+    with Image.open(io.BytesIO(content)) as opened:
+        image = ImageOps.exif_transpose(opened).convert("L" if channels == 1 else "RGB")
+    if image.size != size:
+        image = image.resize(size, Image.Resampling.BICUBIC)
+    pixels = np.asarray(image)
+    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("size", [(40, 30), (16, 12)])
+def test_a_jpeg_has_the_bits_that_pillow_gives(mode, channels, subsampling, progressive, size):
+    content = photograph(mode, subsampling=subsampling, progressive=progressive, quality=80)
+    pixels = decode(content, Frame(size[1], size[0], channels))
+    assert np.array_equal(pixels, of_pillow(content, size, channels))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_turned_jpeg_is_upright(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = photograph(exif=exif)
+    size = (30, 40) if orientation > 4 else (40, 30)
+    pixels = decode(content, Frame(size[1], size[0], 3))
+    assert np.array_equal(pixels, of_pillow(content, size, 3))
+
+
+def test_a_large_jpeg_is_decoded_at_a_reduced_scale():
+    content = photograph(size=(640, 480), quality=90)
+    for crop in (None, 0.8):
+        whole, reduced = (
+            decode(content, Frame(48, 64, 3, crop=crop, reduce=reduce)).astype(int)
+            for reduce in (False, True)
+        )
+        difference = abs(whole - reduced)
+        assert 0 < difference.mean() < 1
+        assert difference.max() <= 8
+    near = Frame(300, 400, 3, reduce=True)  # less than twice the size: decoded whole
+    assert np.array_equal(decode(content, near), decode(content, Frame(300, 400, 3)))
+
+
+def test_only_squares_are_accepted_if_the_frame_says_so(tmp_path):
+    frame = Frame(8, 8, 1, square="face")
+    for content in (photograph(), png_of(GRADIENT)):
+        with pytest.raises(DataError, match="pixels; expected a square, face"):
+            decode(content, frame)
+    assert decode(photograph(size=(20, 20)), frame).shape == (1, 8, 8)
+
+
+def png_of(pixels):
+    target = io.BytesIO()
+    Image.fromarray(pixels).save(target, "PNG")
+    return target.getvalue()
+
+
+def test_processes_of_a_run_decode_once(paths, tmp_path, monkeypatch):
+    (tmp_path / "shared").mkdir()
+    paths[4].write_bytes(b"")
+    frame, shared = Frame(8, 8, 1), Loading(shared=tmp_path / "shared")
+    for memory in (10**6, 1):
+        alone = read_images(paths, frame, Loading(), memory)
+        first = read_images(paths, frame, shared, memory)
+        with monkeypatch.context() as patch:
+            patch.setattr("mtlkit.data.imaging.decoding.decode_into", None)  # is not called
+            second = read_images(paths, frame, shared, memory)
+        for pixels, errors in (first, second):
+            assert errors == alone[1] == {4: "is empty (0 bytes)"}
+            assert (pixels is None) == (memory == 1)
+            if pixels is not None:
+                good = torch.tensor([0, 1, 2, 3, 5, 6, 7, 8])
+                assert torch.equal(pixels[good], alone[0][good])
+    for path in (tmp_path / "shared").iterdir():
+        path.unlink()
+    again = read_images(paths, frame, shared)[0]  # as if the folder were another one
+    assert again is not None
+
+
+def test_without_room_to_share_each_process_decodes(paths, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    (tmp_path / "shared").mkdir()
+    frame, shared = Frame(8, 8, 1), Loading(shared=tmp_path / "shared")
+    for _ in range(2):
+        pixels, errors = read_images(paths, frame, shared)
+        assert errors == {}
+        assert torch.equal(pixels, read_images(paths, frame, Loading())[0])
+
+
+def test_splits_share_the_memory_of_all_images(tmp_path):
+    for shade in range(20):
+        (tmp_path / f"{'ab'[shade % 2]}_{shade}.jpg").write_bytes(jpeg(64 + shade))
+    options = {"folder": tmp_path, "pattern": "{who}_*.jpg", "size": 8, "channels": 1}
+    splits = Images(**options).load(Loading()).splits().values()
+    addresses = {split.inputs.untyped_storage().data_ptr() for split in splits}
+    assert len(addresses) == 1
+    assert sum(map(len, splits)) == 20
+
+
+def test_the_limit_of_memory(tmp_path):
+    info = tmp_path / "meminfo"
+    info.write_text("MemTotal: 9000 kB\nMemAvailable:    4000 kB\n")
+    assert available_memory(info, tmp_path) == 4000 * 1024
+    (tmp_path / "memory.max").write_text("3000000\n")
+    (tmp_path / "memory.current").write_text("1000000\n")
+    assert available_memory(info, tmp_path) == 2_000_000
+    (tmp_path / "memory.max").write_text("max\n")
+    assert available_memory(info, tmp_path) == 4000 * 1024
+    assert available_memory(tmp_path / "none", tmp_path) is None
+    assert memory_limit(1.5) == 3 * 2**29

@@ -9,8 +9,16 @@ import torch
 from PIL import Image
 from pyarrow import parquet
 
+from mtlkit.assembly import assembly_of
 from mtlkit.data import Categorical, Images, Loading, RandomSplit
 from mtlkit.errors import DataError
+from mtlkit.runs.storage.data_fingerprint import (
+    CONTENT,
+    content_changes,
+    data_changes,
+    data_fingerprint,
+)
+from mtlkit.task import Task
 
 PATTERN = "{subject}_{pose}_{shot}.png"
 
@@ -381,3 +389,15 @@ def test_a_mean_that_does_not_fit_the_channels_is_refused(options, message):
     with pytest.raises(ValueError, match="expected") as caught:
         Images(folder="faces", pattern="{a}.png", size=8, **options)
     assert str(caught.value) == message
+
+
+def test_a_run_resumes_with_another_limit_of_memory(faces):
+    """Images that are in memory in one of two sessions alone are not reported as changed."""
+    tasks = {"pose": Task()}
+    prints = []
+    for memory in (1, 0):
+        data = load(faces, memory=memory)
+        prints.append(data_fingerprint(data, tasks, assembly_of(data, tasks)))
+    assert data_changes(*prints) == content_changes(*prints) == []
+    changed = {name: {**parts, CONTENT: "other"} for name, parts in prints[0].items()}
+    assert content_changes(prints[0], changed) == [f"{CONTENT} of {name}" for name in changed]

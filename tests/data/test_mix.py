@@ -6,7 +6,7 @@ import torch
 
 from mtlkit.backbones import MLP
 from mtlkit.data import Categorical, Data, DataSource, Loading, Mix, Numeric, Split
-from mtlkit.data.blocks import Blocks
+from mtlkit.data.blocks import SampleBlocks
 from mtlkit.errors import DataError
 from mtlkit.recipe import Recipe, Train
 from mtlkit.task import Task
@@ -30,7 +30,7 @@ class Numbers(DataSource):
             columns={"who": Categorical(numbers % len(self.names), self.names),
                      "age": Numeric(numbers.double())},
             ids=list(map(str, numbers.tolist())),
-            blocks=Blocks.of(torch.arange(self.count) // 5, 2) if self.blocks else None,
+            blocks=SampleBlocks.of(torch.arange(self.count) // 5, 2) if self.blocks else None,
         )  # fmt: skip
         return Data(train=split, validation=split.subset(torch.arange(2)), mean=0.0, std=1.0)
 

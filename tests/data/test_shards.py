@@ -18,7 +18,7 @@ from PIL import Image
 from pyarrow import parquet
 
 from mtlkit.data import Images, Loading, RandomSplit, Shards
-from mtlkit.data.blocks import Blocks
+from mtlkit.data.blocks import SampleBlocks
 from mtlkit.data.sharded.remote_cache import RemoteCache
 from mtlkit.errors import DataError
 
@@ -155,7 +155,7 @@ def test_an_index_keeps_16_bytes_a_sample(tmp_path):
 )
 def test_a_block_order_takes_every_sample_once_and_few_blocks_at_a_time(sizes, window, seed):
     numbers = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
-    blocks = Blocks.of(numbers, window)
+    blocks = SampleBlocks.of(numbers, window)
     order = blocks.permutation(torch.Generator().manual_seed(seed))
     assert sorted(order.tolist()) == list(range(sum(sizes)))
     assert order.equal(blocks.permutation(torch.Generator().manual_seed(seed)))

@@ -32,6 +32,7 @@ PAGES = [
                 "log",
                 "labels",
                 "batches",
+                "large-data",
                 "groups",
                 "pretrained",
             ),

@@ -14,7 +14,7 @@ import mtlkit
 from mtlkit.errors import InterruptedRunError, MissingExtraError, RunError
 from mtlkit.loggers import EvaluationEvent, JsonLines, MLflow, Trackio, WandB, read_events
 from mtlkit.loggers.curves import curves
-from mtlkit.loggers.tracker import flat
+from mtlkit.loggers.tracker import TrackerWriter, flat
 from mtlkit.testing import add_small_data, small_recipe
 from mtlkit.training.update import Updater
 
@@ -175,6 +175,24 @@ def test_a_resumed_run_continues_the_tracker_s(tracker, tmp_path, monkeypatch):
     runs, points, _, _ = read(tmp_path)
     assert len(runs) == 1
     assert matching(points) == pytest.approx(logged(tmp_path))
+
+
+class Silent(TrackerWriter):
+    def send(self, values, step):
+        pass
+
+    def send_pictures(self, pictures, step):
+        pass
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"\xff", b'{"sent": 3}', b"[" * 100_000])
+def test_a_damaged_file_of_a_tracker_is_named(content, tmp_path):
+    (tmp_path / "odd.json").write_bytes(content)
+    with pytest.raises(RunError, match=r"odd.json: is damaged .*; delete it to continue the logs"):
+        Silent(tmp_path, "odd")
 
 
 def test_figures_are_sent_on_request(tracker, tmp_path):

@@ -56,6 +56,19 @@ def test_a_key_of_the_recipe_in_another_section_names_its_place():
 
 
 @pytest.mark.parametrize(
+    ("override", "place"),
+    [
+        ("epochs=3", "'train': write `train: {epochs: ...}`"),
+        ("lr=0.1", "'optimizer': write `optimizer: {lr: ...}`"),
+        ("train.lr=0.1", "'optimizer': write `optimizer: {lr: ...}`"),
+        ("train.warmup_steps=5", "'schedule': write `schedule: {warmup_steps: ...}`"),
+    ],
+)
+def test_a_key_of_another_section_names_its_place(override, place):
+    assert f"it is a key of {place}" in message(override)
+
+
+@pytest.mark.parametrize(
     ("word", "known", "suggested"),
     [
         ("best", ["test", "batch"], False),

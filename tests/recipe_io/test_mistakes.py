@@ -66,7 +66,7 @@ ONE_MISTAKE = [
     (
         "precision: bf16",
         "precision: b16",
-        "r.yaml:15:43: train.precision: expected one of fp32, bf16, got 'b16'; "
+        "r.yaml:15:43: train.precision: expected one of fp32, bf16, fp16, got 'b16'; "
         "did you mean 'bf16'?",
     ),
     (

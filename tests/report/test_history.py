@@ -64,6 +64,9 @@ def test_a_line_of_something_else_is_named(tmp_path, line):
     path.write_text(f"{line}\n")
     with pytest.raises(RunError, match=r"log.jsonl:1: expected an event of mtlkit, got "):
         read_events(path)
+    path.write_bytes(b'{"kind": "caf\xe9"}\n')
+    with pytest.raises(RunError, match=r"log.jsonl:1: .* got '.*caf\\\\xe9"):
+        read_events(path)
 
 
 def test_without_events_nothing_is_shown():

@@ -124,6 +124,15 @@ def test_only_a_run_can_be_opened(tmp_path):
     assert open_run(tmp_path) == RunFolder(tmp_path)
 
 
+def test_a_key_that_a_file_lacks_is_named(tmp_path):
+    write_json(tmp_path / "study.json", {"a": 1})
+    values = read_json(tmp_path / "study.json")
+    assert (values, values.get("b"), {**values}) == ({"a": 1}, None, {"a": 1})
+    words = r"study.json: got other values than this version of mtlkit writes \(.*no key 'b'\)"
+    with pytest.raises(RunError, match=words):
+        values["b"]
+
+
 @pytest.mark.parametrize("key", ["inputs", "targets", "data", "preprocessing"])
 def test_an_assembly_without_a_key_names_the_key_and_the_way_out(tmp_path, key):
     folder = RunFolder(tmp_path)

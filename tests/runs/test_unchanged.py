@@ -296,3 +296,57 @@ def test_sealed_json_is_read_as_it_was_written():
     for broken in ("{}", '{"a": 1}', "[" * 100_000, sealed(value)[:-5]):
         with pytest.raises(ValueError, match=r"checksum|nested|JSON"):
             unsealed(broken)
+
+
+OTHER_VERSION = "got other values than this version of mtlkit writes"
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "words"),
+    [
+        ("status.json", lambda v: v.pop("state"), OTHER_VERSION),
+        ("status.json", lambda v: v.update(state="odd"), OTHER_VERSION),
+        ("status.json", lambda v: v.update(seconds=None), OTHER_VERSION),
+        ("status.json", lambda v: v.update(seconds="long"), OTHER_VERSION),
+        ("status.json", lambda v: v.update(new=1), OTHER_VERSION),
+        ("provenance.json", lambda v: v.pop("base"), OTHER_VERSION),
+        ("provenance.json", lambda v: v.update(base=3), OTHER_VERSION),
+        ("assembly.json", lambda v: v["inputs"].update(shape="x"), OTHER_VERSION),
+        ("assembly.json", lambda v: v["inputs"].update(shape=[-1]), OTHER_VERSION),
+        ("assembly.json", lambda v: v["inputs"].update(new=1), OTHER_VERSION),
+        ("assembly.json", lambda v: v["inputs"].update(shape=[10**12]), "fit into memory"),
+    ],
+)
+def test_values_of_another_version_are_refused_by_name(points, finished, file, change, words):
+    values = read_json(finished.path / file)
+    change(values)
+    write_json(finished.path / file, values)
+    with pytest.raises(MtlkitError, match=words) as caught:
+        evaluate(finished.path, catalog=points.catalog())
+    assert file in str(caught.value) or words != OTHER_VERSION
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda v: v.pop("components"),
+        lambda v: v.update(components=[{"a": 1}]),
+        lambda v: v.update(components={"a": {"version": "1"}}),
+        lambda v: v.update(versions={}),
+        lambda v: v.update(ranks=None),
+    ],
+)
+def test_a_provenance_of_another_version_is_not_resumed(stopped, resumed, change):
+    values = read_json(stopped.provenance)
+    change(values)
+    write_json(stopped.provenance, values)
+    with pytest.raises(RunError, match=rf"provenance.json: {OTHER_VERSION}"):
+        resumed()
+
+
+def test_a_checkpoint_without_logs_is_not_resumed(stopped, resumed):
+    state = max(stopped.checkpoints.iterdir()) / "state.json"
+    values = read_json(state)
+    write_json(state, {**values, "progress": []})
+    with pytest.raises(RunError, match=OTHER_VERSION):
+        resumed()

@@ -8,6 +8,7 @@ import pytest
 collect_ignore = [
     "loops.py",
     "points.py",
+    "sharded.py",
     "two_ranks.py",
 ]  # run or imported by tests, and no tests themselves
 

@@ -8,7 +8,11 @@ from torch import nn
 from torch.optim import SGD, AdamW, NAdam, Optimizer
 
 from mtlkit.training.optimization import optimizer_calls
-from mtlkit.training.optimization.optimizer_calls import take_step, without_compiler
+from mtlkit.training.optimization.optimizer_calls import (
+    clear_gradients,
+    take_step,
+    without_compiler,
+)
 
 MARKED = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
 
@@ -72,3 +76,32 @@ def test_a_replaced_step_is_called(compiler_is_not_imported):
     optimizer.step = lambda: calls.append(1)
     take_step(optimizer)
     assert calls == [1]
+
+
+def test_gradients_are_cleared_by_the_optimizers_own_method_if_it_has_one():
+    class Own(SGD):
+        cleared = 0
+
+        def zero_grad(self, set_to_none=True):
+            self.cleared += 1
+            super().zero_grad(set_to_none)
+
+    for kind in (SGD, Own):
+        weight = nn.Parameter(torch.ones(2))
+        optimizer = kind([weight], lr=0.1)
+        weight.grad = torch.ones(2)
+        clear_gradients(optimizer)
+        assert weight.grad is None
+    assert optimizer.cleared == 1
+
+
+def test_a_step_that_replaces_another_is_taken(compiler_is_not_imported, monkeypatch):
+    """The unwrapped step is that of the present method, not of an earlier one."""
+    weight = nn.Parameter(torch.ones(2))
+    optimizer = SGD([weight], lr=0.1)
+    weight.grad = torch.ones(2)
+    take_step(optimizer)
+    assert weight.tolist() == pytest.approx([0.9, 0.9])
+    monkeypatch.setattr(SGD, "step", lambda self: weight.data.zero_())
+    take_step(optimizer)
+    assert weight.tolist() == [0.0, 0.0]

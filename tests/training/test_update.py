@@ -216,3 +216,21 @@ def test_gradients_are_not_looked_at_where_nobody_wants_it(points):
     made = points.updater(with_train(points.PLAIN, log_every=1, watch=False))
     made.update(0)
     assert made.meter.gradients() == ({}, {})
+
+
+def test_weights_of_complete_labels_are_those_of_the_model(points):
+    """Updates in which every sample has all labels share their weights, counts and indices."""
+    made = points.updater(points.PLAIN)
+    reader, batch = made.backward.labels, made.batches.update(0)
+    assert not reader._all_one  # some labels are missing
+    general = reader.read(batch)
+    reader._weights = torch.ones_like(reader._weights)
+    expected = reader.read(batch)
+    reader._all_one = True
+    shared = reader.read(batch)
+    assert shared.weights[0].equal(expected.weights[0])
+    assert shared.counts.equal(expected.counts)
+    assert shared.counts is reader.read(batch).counts
+    assert not general.counts.equal(shared.counts)
+    for task, target in general.targets[0].items():
+        torch.testing.assert_close(target, shared.targets[0][task], equal_nan=True)

@@ -180,6 +180,17 @@ def test_a_gate_of_one_side_task_is_noted_as_constant(points_recipe, own):
     )
 
 
+@pytest.mark.parametrize("own", [Dynamic, Equal])
+def test_a_main_task_lighter_than_its_side_tasks_is_noted(points_recipe, own):
+    assert attrs.evolve(points_recipe, weighting=own(total=0.1)).notes() == []
+    (note,) = attrs.evolve(points_recipe, weighting=own(total=1.0)).notes()
+    assert str(note).startswith(
+        "weighting.total: the side tasks share the weight 1, and who has 1. A main task whose "
+        "classes have few samples may stay near chance level; compare with the `total` of 0.1"
+    )
+    assert attrs.evolve(points_recipe, weighting=Equal()).notes() == []
+
+
 def test_options_of_gradients_belong_to_weightings_of_gradients():
     with pytest.raises(TypeError, match="unexpected keyword argument 'at'"):
         Equal(at=GradientLocation.PARAMETERS)

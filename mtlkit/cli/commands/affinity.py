@@ -15,7 +15,7 @@ from mtlkit.printable import echo
 @set_option
 @click.option(
     "--groups", type=click.IntRange(min=1), default=2, show_default=True,
-    help="Largest number of groups, each a network of its own.",
+    help="Largest number of groups, each with a separate network.",
 )  # fmt: skip
 @click.option(
     "--every", type=click.IntRange(min=1), default=10, show_default=True,

@@ -29,7 +29,9 @@ from mtlkit.printable import echo
     metavar="LOW HIGH",
     help="The bounds of a weight; in between, magnitudes are equally likely at first.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, help="The seed of the search.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**64 - 1), default=0, help="The seed of the search."
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

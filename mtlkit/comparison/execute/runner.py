@@ -89,7 +89,8 @@ class Runner:
         for record in self._records.values():
             file = RunFolder(self.folder.path / record.folder).recipe
             if record.error is None and file.exists():
-                yield f"{record.problem}\n{file.read_text('utf-8')}", record
+                text = file.read_text("utf-8", "replace")  # a damaged one equals no other
+                yield f"{record.problem}\n{text}", record
 
     def _submit(self) -> bool:
         """Submit ready runs to free workers; return whether any run was settled without one."""

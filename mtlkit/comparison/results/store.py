@@ -178,7 +178,8 @@ def _differences(
             yield f"method {method!r}"
     for problem in before["problems"]:
         target = folder.recipe(problem)
-        if problem not in recipes or target.read_text("utf-8") != recipes[problem]:
+        same = target.is_file() and target.read_bytes() == recipes.get(problem, "").encode()
+        if problem not in recipes or not same:
             yield f"problem {problem!r}"
     for what in ("seeds", "budgets"):
         if not set(before[what]) <= set(study[what]):

@@ -19,8 +19,8 @@ from mtlkit.comparison.spec.comparison import (
     Tuning,
 )
 from mtlkit.comparison.spec.validate import mistakes_between
+from mtlkit.component import LARGEST_SEED, type_key
 from mtlkit.component import Problem as Disagreement
-from mtlkit.component import type_key
 from mtlkit.errors import RecipeError, did_you_mean
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe_io import load_recipe
@@ -158,8 +158,10 @@ def _mistakes(file: File, tree: MappingNode) -> Iterator[Mistake]:
     seeds = _seeds(file)
     if isinstance(file.seeds, int) and file.seeds > MOST_SEEDS:
         yield at(f"expected at most {MOST_SEEDS} seeds", "seeds")
-    elif not seeds or min(seeds) < 0 or len(set(seeds)) != len(seeds):
-        yield at("expected how many seeds, or a list of different ones from 0 on", "seeds")
+    elif not seeds or len(set(seeds)) != len(seeds):
+        yield at("expected how many seeds, or a list of different ones", "seeds")
+    elif not all(0 <= seed <= LARGEST_SEED for seed in seeds):
+        yield at(f"expected seeds from 0 to {LARGEST_SEED}, got {list(seeds)}", "seeds")
     if not file.budgets or len(set(file.budgets)) != len(file.budgets):
         yield at("expected `epochs`, or `epochs` and `time`", "budgets")
     elif Budget.TIME in file.budgets:

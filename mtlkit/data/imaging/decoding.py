@@ -17,6 +17,7 @@ from torch import Tensor
 
 from mtlkit.checksums import checksum
 from mtlkit.data.imaging.decoder_pool import DecoderPool
+from mtlkit.data.imaging.frame import INTERPOLATIONS, Frame, Region
 from mtlkit.data.imaging.jpeg import decode_jpeg, jpeg_size, require_whole_jpeg
 from mtlkit.data.imaging.shared_images import SharedImages
 from mtlkit.data.source import Loading
@@ -25,14 +26,6 @@ from mtlkit.regular_files import read_regular
 
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 """Formats to decode; Pillow runs external programs for some others, such as EPS."""
-
-INTERPOLATIONS = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-}
-"""Interpolations by name; all but the nearest pixel are antialiased."""
 
 MEMORY = 2 * 1024**3
 """Maximum size of the decoded images kept in memory, in bytes."""
@@ -44,40 +37,21 @@ CHUNK = 256
 """Number of images submitted to the threads at a time, to bound memory."""
 
 
-@attrs.frozen
-class Frame:
-    """The shape to which every image is converted."""
-
-    height: int
-    width: int
-    channels: int
-    interpolation: str = "bicubic"
-    crop: float | None = None  # of the largest centered rectangle; None: the whole, stretched
-    reduce: bool = False  # decode a JPEG of at least twice the size at a reduced scale
-    square: str | None = None  # what is expected if only squares are accepted
-
-    def check_size(self, width: int, height: int) -> None:
-        """Raise `DataError` for the size of an image file that the frame refuses."""
-        if self.square is not None and width != height:
-            raise DataError(f"is {width} x {height} pixels; expected a square, {self.square}")
-
-    @property
-    def bytes(self) -> int:
-        """Size of one decoded image, in bytes."""
-        return self.channels * self.height * self.width
-
-
 def decode(
-    source: Path | bytes, frame: Frame, *, checked_before: bool = False
+    source: Path | bytes,
+    frame: Frame,
+    *,
+    region: Region | None = None,
+    checked_before: bool = False,
 ) -> NDArray[np.uint8]:
-    """Decode an image file to (C, H, W), upright, cropped and resized by `frame`.
+    """Decode an image file to (C, H, W), upright, cropped and resized by `frame`, or its `region`.
 
     `source` is the path of the file or its content. Raises `DataError` if it cannot be decoded or
     is damaged; the damage that only warnings of libjpeg report is not looked for if the file was
     `checked_before`.
     """
     pixels = np.empty((frame.height, frame.width, frame.channels), np.uint8)
-    decode_into(pixels, source, frame, checked_before=checked_before)
+    decode_into(pixels, source, frame, region=region, checked_before=checked_before)
     return pixels.transpose(2, 0, 1)
 
 
@@ -86,6 +60,7 @@ def decode_into(
     source: Path | bytes,
     frame: Frame,
     *,
+    region: Region | None = None,
     checked_before: bool = False,
 ) -> None:
     """Decode an image file as `decode` does, into `pixels` (H, W, C), which are contiguous."""
@@ -93,11 +68,11 @@ def decode_into(
         content = source if isinstance(source, bytes) else read_regular(source, LARGEST_FILE)
         if not content:
             raise DataError("is empty (0 bytes)")
-        if (size := jpeg_size(content)) is not None and _decode_jpeg(pixels, content, frame, *size):
+        if (size := jpeg_size(content)) and _decode_jpeg(pixels, content, frame, region, *size):
             return
         with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
             frame.check_size(*opened.size)
-            _resize(pixels, ImageOps.exif_transpose(opened), frame)
+            _resize(pixels, ImageOps.exif_transpose(opened), frame, region)
         if not checked_before:
             require_whole_jpeg(content)
     except DataError:
@@ -111,31 +86,43 @@ def decode_into(
 
 
 def _decode_jpeg(
-    pixels: NDArray[np.uint8], content: bytes, frame: Frame, height: int, width: int, gray: bool
+    pixels: NDArray[np.uint8], content: bytes, frame: Frame, region: Region | None, *size: int
 ) -> bool:
     """Decode a JPEG file into `pixels`; return False if it is damaged."""
+    height, width, gray = size
     if frame.square is not None:
         frame.check_size(width, height)
     channels = 1 if gray and frame.channels == 1 else 3
-    if (height, width, channels) == pixels.shape and frame.crop is None:
-        return decode_jpeg(content, channels, into=pixels) is not None
+    if (height, width, channels) == pixels.shape and frame.crop is None and region is None:
+        whole = decode_jpeg(content, channels, into=pixels)
+        return whole is not None and whole.shape == pixels.shape
     smallest = None
     if frame.reduce:
         left, top, right, bottom = _center((width, height), frame) or (0, 0, width, height)
         scale = 2 * max(frame.width / (right - left), frame.height / (bottom - top))
+        scale = scale if region is None else 2 / region.ratio(frame)
         smallest = (math.ceil(scale * height), math.ceil(scale * width)) if scale < 1 else None
     decoded = decode_jpeg(content, channels, smallest=smallest)
     if decoded is None:
         return False
-    _resize(pixels, Image.fromarray(decoded[..., 0] if channels == 1 else decoded), frame)
+    image = Image.fromarray(decoded[..., 0] if channels == 1 else decoded)
+    _resize(pixels, image, frame, region, width / image.width)
     return True
 
 
-def _resize(pixels: NDArray[np.uint8], image: Image.Image, frame: Frame) -> None:
-    """Write an upright image into `pixels` (H, W, C), cropped and resized."""
+def _resize(
+    pixels: NDArray[np.uint8],
+    image: Image.Image,
+    frame: Frame,
+    region: Region | None,
+    reduced: float = 1.0,
+) -> None:
+    """Write an upright image, reduced by a factor, into `pixels` (H, W, C), cut out and resized."""
     image = _eight_bits(image, frame.channels)
-    size, box = (frame.width, frame.height), _center(image.size, frame)
-    if image.size != size or box is not None:
+    size, box = frame.size, _center(image.size, frame)
+    if region is not None:
+        image = region.cut(image, frame, reduced)
+    elif image.size != size or box is not None:
         image = image.resize(size, INTERPOLATIONS[frame.interpolation], box=box)
     pixels[:] = np.asarray(image, dtype=np.uint8).reshape(pixels.shape)
 
@@ -215,6 +202,7 @@ class StoredImages:
     pool: DecoderPool
     positions: Tensor | None = None
     checked_before: bool = True  # the damage is not looked for again
+    regions: Sequence[Region | None] | None = None  # of the images of the store
 
     def __len__(self) -> int:
         return len(self.store) if self.positions is None else len(self.positions)
@@ -227,7 +215,10 @@ class StoredImages:
         def one(row: int) -> None:
             try:
                 content = self.store.read(positions[row])
-                decode_into(pixels[row], content, frame, checked_before=self.checked_before)
+                region = None if self.regions is None else self.regions[positions[row]]
+                decode_into(
+                    pixels[row], content, frame, region=region, checked_before=self.checked_before
+                )
             except DataError as cause:
                 before = ", though it was readable before" if self.checked_before else ""
                 raise DataError(f"{self.store.place(positions[row])}: {cause}{before}") from cause
@@ -237,9 +228,15 @@ class StoredImages:
 
 
 def read_images(
-    images: Sequence[Path] | Store, frame: Frame, loading: Loading, memory: int = MEMORY
+    images: Sequence[Path] | Store,
+    frame: Frame,
+    loading: Loading,
+    memory: int = MEMORY,
+    regions: Sequence[Region | None] | None = None,
 ) -> tuple[Tensor | None, dict[int, str]]:
     """Return all images (N, C, H, W) in uint8, and the errors of unreadable ones by position.
+
+    `regions` (N,) are the parts of the images that fill the frame; None for all of an image.
 
     Every file is decoded once, so that damaged ones are reported before training. The images are
     None if they would take more than `memory` bytes; use `StoredImages` in this case. Processes
@@ -250,9 +247,9 @@ def read_images(
     shape = (len(store), frame.height, frame.width, frame.channels)
     if loading.shared is None:
         pixels = np.zeros(shape, np.uint8) if fits else None
-        return _tensor(pixels), _decode_all(pixels, store, frame, loading)
+        return _tensor(pixels), _decode_all(pixels, store, frame, loading, regions)
     places = "\0".join(store.place(position) for position in range(len(store)))
-    name = checksum([f"{frame} {fits} {places}".encode("utf-8", "surrogatepass")])
+    name = checksum([f"{frame} {fits} {regions} {places}".encode("utf-8", "surrogatepass")])
     shared = SharedImages(loading.shared, name)
     if (done := shared.read(shape)) is not None:
         pixels, errors = done
@@ -260,7 +257,7 @@ def read_images(
             return _tensor(pixels), errors
     created = shared.create(shape) if fits else None
     pixels = np.zeros(shape, np.uint8) if fits and created is None else created
-    errors = _decode_all(pixels, store, frame, loading)
+    errors = _decode_all(pixels, store, frame, loading, regions)
     shared.finish(errors)
     return _tensor(pixels), errors
 
@@ -271,7 +268,11 @@ def _tensor(pixels: NDArray[np.uint8] | None) -> Tensor | None:
 
 
 def _decode_all(
-    pixels: NDArray[np.uint8] | None, store: Store, frame: Frame, loading: Loading
+    pixels: NDArray[np.uint8] | None,
+    store: Store,
+    frame: Frame,
+    loading: Loading,
+    regions: Sequence[Region | None] | None,
 ) -> dict[int, str]:
     """Decode every image, into `pixels` (N, H, W, C) if they are given; return the errors."""
     rows = np.empty((CHUNK, frame.height, frame.width, frame.channels), np.uint8)
@@ -280,7 +281,8 @@ def _decode_all(
     def one(position: int) -> None:
         row = rows[position % CHUNK] if pixels is None else pixels[position]
         try:
-            decode_into(row, store.read(position), frame)
+            region = None if regions is None else regions[position]
+            decode_into(row, store.read(position), frame, region=region)
         except DataError as cause:
             errors[position] = str(cause)
 

@@ -15,11 +15,8 @@ from mtlkit.errors import DataError
 START = b"\xff\xd8\xff"
 """The first bytes of a JPEG file."""
 
-METADATA, PIXELS = 0xE1, 0xDA
-"""Markers of the segments of Exif or XMP, which may state an orientation, and of pixels."""
-
-COLORS = ("Gray", "YCbCr")
-"""Color spaces that are decoded here; Pillow converts the others."""
+METADATA, PIXELS, FRAMES = 0xE1, 0xDA, (0xC0, 0xC1, 0xC2)
+"""Markers of segments: Exif or XMP, which may state an orientation, pixels, and the size."""
 
 
 def jpeg_size(content: bytes) -> tuple[int, int, bool] | None:
@@ -30,30 +27,34 @@ def jpeg_size(content: bytes) -> tuple[int, int, bool] | None:
     """
     if not content.startswith(START):
         return None
-    try:
-        height, width, color, _ = simplejpeg.decode_jpeg_header(content)
-    except ValueError:
-        return None
-    limit = Image.MAX_IMAGE_PIXELS
-    if color not in COLORS or (limit is not None and height * width > limit):
-        return None
-    if _has_metadata(content) and _rotated(content):
-        return None
-    return height, width, color == "Gray"
-
-
-def _has_metadata(content: bytes) -> bool:
-    start, size = 2, len(content)
-    while start + 3 < size and (marker := content[start + 1]) != PIXELS:
-        if marker == METADATA:
-            return True
+    frame, start, end = 0, 2, len(content) - 10
+    while start < end and (marker := content[start + 1]) != PIXELS:
+        if marker in FRAMES:
+            frame = start
+        elif marker == METADATA and _rotated(content):
+            return None
         start += 2 + (content[start + 2] << 8 | content[start + 3])
-    return False
+    if not frame or start >= end:
+        return None
+    height = content[frame + 5] << 8 | content[frame + 6]
+    width = content[frame + 7] << 8 | content[frame + 8]
+    bits, components, limit = content[frame + 4], content[frame + 9], Image.MAX_IMAGE_PIXELS
+    if bits != 8 or components not in (1, 3) or (limit is not None and height * width > limit):
+        return None
+    return height, width, components == 1
 
 
 def _rotated(content: bytes) -> bool:
+    """Return whether Pillow turns the image, or cannot tell because the file is damaged."""
+    try:
+        return _orientation(content) != 1
+    except (OSError, SyntaxError, ValueError):
+        return True
+
+
+def _orientation(content: bytes) -> int:
     with Image.open(io.BytesIO(content), formats=("JPEG",)) as image:
-        return image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
 
 
 def decode_jpeg(
@@ -99,6 +100,8 @@ def require_whole_jpeg(content: bytes) -> None:
             content, space, fastdct=True, min_height=1, min_width=1, min_factor=8, strict=True
         )
     except ValueError as cause:
+        if "subsampling" in str(cause):
+            return  # a valid file, which simplejpeg cannot decode but Pillow can
         raise DataError(
             f"is damaged: {str(cause).removesuffix('.')}; restore it from a copy"
         ) from cause

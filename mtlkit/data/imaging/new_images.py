@@ -1,11 +1,14 @@
 """Images without labels: of a file, a folder, a table of files, or a list of paths."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from mtlkit.data.dataset import Split
 from mtlkit.data.imaging.decoder_pool import DecoderPool
-from mtlkit.data.imaging.decoding import FileStore, Frame, StoredImages, read_images, threads
+from mtlkit.data.imaging.decoding import FileStore, StoredImages, read_images, threads
+from mtlkit.data.imaging.frame import Frame, Region
+from mtlkit.data.imaging.region_tables import RegionTable
 from mtlkit.data.label_columns import SHOWN
 from mtlkit.data.listing.image_listing import (
     NOT_UTF8,
@@ -21,17 +24,24 @@ from mtlkit.errors import DataError
 from mtlkit.regular_files import is_file
 
 
-def read_new_images(rows: object, frame: Frame, loading: Loading) -> Split:
+def read_new_images(
+    rows: object, frame: Frame, loading: Loading, table: RegionTable | None = None
+) -> Split:
     """Return the images of `rows` in `frame`, as a split without columns.
+
+    `table` states how regions of the training images are cut out. A table of new images with the
+    same columns gives theirs; other images are taken as cut out already, and a warning states it.
 
     `rows` is an image file, a folder (all images below it, by name), a table in CSV or Parquet with
     a column `file` relative to the table, or a list of paths. Raises `DataError` if there is no
     image or if one cannot be decoded.
     """
     paths, ids = _paths(rows)
+    regions, errors = _regions(rows, ids, frame, table)
     if not paths:
         raise DataError(f"{rows}: no image in it; expected files that end in {_suffixes()}")
-    pixels, errors = read_images(paths, frame, loading)
+    pixels, unreadable = read_images(paths, frame, loading, regions=regions)
+    errors = unreadable | errors
     errors |= {index: NOT_UTF8 for index, name in enumerate(ids) if not is_utf8(name)}
     if errors:
         lines = [f"  {escaped(ids[index])}: {reason}" for index, reason in sorted(errors.items())]
@@ -41,8 +51,24 @@ def read_new_images(rows: object, frame: Frame, loading: Loading) -> Split:
     if pixels is not None:
         return Split(inputs=pixels, columns={}, ids=ids)
     store = FileStore(Path(), [*map(str, paths)])
-    stored = StoredImages(store, frame, DecoderPool(threads(loading)))
+    stored = StoredImages(store, frame, DecoderPool(threads(loading)), regions=regions)
     return Split(inputs=stored, columns={}, ids=ids)
+
+
+def _regions(
+    rows: object, ids: Sequence[str], frame: Frame, table: RegionTable | None
+) -> tuple[list[Region | None] | None, dict[int, str]]:
+    if table is None:
+        return None, {}
+    if isinstance(rows, str | Path) and Path(rows).suffix.lower() in (".csv", ".parquet"):
+        return table.regions(Path(rows), ids, frame)
+    kind = type(table).__name__.lower()
+    warnings.warn(
+        f"the training images were cut out by `{kind}`; {len(ids)} images without {kind} are taken "
+        f"as cut out already. Pass a table with the columns of `{kind}` to cut out new ones",
+        stacklevel=4,
+    )
+    return None, {}
 
 
 def _paths(rows: object) -> tuple[list[Path], list[str]]:

@@ -7,7 +7,7 @@ from typing import Any, Self
 import attrs
 import torch
 
-from mtlkit.data.blocks import Blocks
+from mtlkit.data.blocks import SampleBlocks
 from mtlkit.data.columns import Categorical
 from mtlkit.data.dataset import Data, Split
 from mtlkit.data.inputs import Inputs
@@ -194,7 +194,7 @@ def _split(
         inputs=_inputs([part.inputs for part in parts.values()]),
         columns={**columns, label: Categorical(torch.cat(codes), names)},
         ids=[f"{name}/{sample}" for name, part in parts.items() for sample in part.ids],
-        blocks=Blocks.joined([(len(part), part.blocks) for part in parts.values()]),
+        blocks=SampleBlocks.joined([(len(part), part.blocks) for part in parts.values()]),
     )
 
 

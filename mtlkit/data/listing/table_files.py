@@ -162,8 +162,9 @@ def _csv_rows(path: Path) -> tuple[list[str], Cells]:
     if not lines:
         raise DataError(f"{path}: the table is empty")
     names = [cell.strip() for cell in lines[0][1]]
+    name = escaped(path.name)
     return names, [
-        (f"{escaped(path.name)}:{line}", [cell.strip() or None for cell in cells])
+        (f"{name}:{line}", [cell.strip() or None for cell in cells])
         for line, cells in lines[1:]
     ]
 
@@ -183,8 +184,9 @@ def _parquet_rows(path: Path) -> tuple[list[str], Cells]:
                     f"{path}: the column {name!r} holds bytes; expected text or numbers"
                 )
         columns = [[cell_text(value) for value in column.to_pylist()] for column in table.columns]
+    name = escaped(path.name)
     return names, [
-        (f"{escaped(path.name)}, row {row}", cells)
+        (f"{name}, row {row}", cells)
         for row, cells in enumerate(zip(*columns, strict=True), start=1)
     ]
 

@@ -65,16 +65,16 @@ def shard_names(patterns: Sequence[str], bases: Sequence[Path], option: str) -> 
         if "://" in pattern:
             names.append(pattern)
             continue
-        found: list[str] = []
+        files: list[str] = []
         for base in bases:
-            found = found or sorted(glob.glob(str(base / pattern)))
-        if not found:
+            files = files or sorted(glob.glob(str(base / pattern)))
+        if not files:
             tried = " and ".join(dict.fromkeys(str((base / pattern).absolute()) for base in bases))
             raise DataError(
                 f"{option}: got {pattern!r}, which matches no file (tried {tried}); expected a "
                 f"shard, so restore it or correct the pattern"
             )
-        names += found
+        names += files
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise DataError(f"{option}: got {twice[0]} twice, expected each shard once; remove one")

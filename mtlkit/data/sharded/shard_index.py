@@ -105,7 +105,7 @@ def _from_table(table: "pyarrow.Table") -> ShardIndex:
 
 def _index_tar(shard: ShardFile, image: str | None) -> ShardIndex:
     """Index a tar as WebDataset writes it: the files of a sample have one name but for suffixes."""
-    samples: dict[str, dict[str, tuple[int, int]]] = {}
+    samples: dict[str, tuple[int, int]] = {}
     labels: dict[str, dict[str, str | None]] = {}
     path = shard.open().path
     try:
@@ -119,15 +119,15 @@ def _index_tar(shard: ShardFile, image: str | None) -> ShardIndex:
                 if suffix == ".json" or suffix in TEXTS:
                     source = tar.extractfile(member)
                     assert source is not None, "a regular file"
-                    found = labels.setdefault(key, {})
-                    found.update(_labels(f"{shard.name}, {member.name}", suffix, source.read()))
+                    place = f"{shard.name}, {member.name}"
+                    labels.setdefault(key, {}).update(_labels(place, suffix, source.read()))
                 elif _is_image_file(suffix, image):
                     if key in samples:
                         raise DataError(
                             f"{shard.name}, {member.name}: got a second image of the sample {key}, "
                             f"expected one; name the suffix to read by `image`"
                         )
-                    samples[key] = (member.offset_data, member.size)
+                    samples[key] = member.offset_data, member.size
             _require_end(shard.name, path, tar.offset)
     except tarfile.TarError as cause:
         raise DataError(
@@ -216,12 +216,12 @@ def _index_parquet(shard: ShardFile, image: str | None) -> ShardIndex:
 
 def image_column(place: str, schema: "pyarrow.Schema", stated: str | None) -> str:
     """Return the column of encoded images: bytes, or a structure with a field ``bytes``."""
-    found = [field.name for field in schema if _is_image(field.type)]
-    if stated in found or (stated is None and len(found) == 1):
-        return stated or found[0]
+    columns = [field.name for field in schema if _is_image(field.type)]
+    if stated in columns or (stated is None and len(columns) == 1):
+        return stated or columns[0]
     raise DataError(
         f"{place}: got {stated or 'no column'} for the images, expected one of the columns of "
-        f"bytes: {', '.join(found) or 'none'}; state it by `image`"
+        f"bytes: {', '.join(columns) or 'none'}; state it by `image`"
     )
 
 
@@ -229,7 +229,7 @@ def _is_image(kind: "pyarrow.DataType") -> bool:
     import pyarrow
 
     if pyarrow.types.is_struct(kind):
-        return kind.get_field_index("bytes") >= 0
+        return int(kind.get_field_index("bytes")) >= 0
     return _is_bytes(kind)
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import overload
 
 import torch
@@ -116,7 +117,7 @@ def check_head_labels(
         return
     if targets.numel():
         lowest, highest = torch.aminmax(targets, dim=1)
-        if lowest.min() >= 0 and all(map(int.__lt__, highest.tolist(), ends)):
+        if min(lowest.tolist()) >= 0 and all(map(int.__lt__, highest.tolist(), ends)):
             return
     for head, (target, end) in enumerate(zip(targets, ends, strict=True)):
         check_labels(op, f"targets[{head}]", target, end, missing)
@@ -141,11 +142,46 @@ def check_heads(
 ) -> None:
     """Raise `ValueError` or `TypeError` unless all (C, D) and (C,) fit the features x (N, D)."""
     check_matrix(op, "x", x)
+    if all(map(partial(head_fits, x), weights, biases)):
+        return  # names are made for errors only
     for number, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
         check_weight(op, f"weights[{number}]", weight, x)
         if bias is not None:
             check_vector(op, f"biases[{number}]", bias, len(weight))
         check_devices(op, x, **{f"weights[{number}]": weight, f"biases[{number}]": bias})
+
+
+def head_fits(x: Tensor, weight: object, bias: object) -> bool:
+    """Return whether a head fits the features (N, D), by all tests of `check_heads`."""
+    if not isinstance(weight, Tensor) or not isinstance(bias, Tensor | None):
+        return False
+    shape = weight.shape
+    return (
+        len(shape) == 2
+        and shape[1] == x.shape[1]
+        and shape[0] > 0
+        and weight.is_floating_point()
+        and weight.device == x.device
+        and (bias is None or (bias.shape == shape[:1] and bias.device == x.device))
+    )
+
+
+def target_fits(x: Tensor, target: object) -> bool:
+    """Return whether a target is (N,) in int64, on the device of the features (N, D)."""
+    return (
+        isinstance(target, Tensor)
+        and target.dtype == torch.int64
+        and target.shape == x.shape[:1]
+        and target.device == x.device
+    )
+
+
+def check_head_targets(op: str, x: Tensor, targets: Sequence[Tensor]) -> None:
+    """Raise `ValueError` or `TypeError` unless all targets are (N,) in int64, where x is."""
+    for head, target in enumerate(targets):
+        if not target_fits(x, target):
+            check_label_type(op, f"targets[{head}]", target, len(x))
+            check_devices(op, x, **{f"targets[{head}]": target})
 
 
 def heads_of_one_type(

@@ -12,7 +12,7 @@ from mtlkit.report.evaluation import Evaluation
 from mtlkit.report.numbers import number
 from mtlkit.runs.prediction.predict import SavedModel
 from mtlkit.runs.report import read_evaluation
-from mtlkit.runs.storage.folder import RunFolder, read_json
+from mtlkit.runs.storage.folder import RunFolder, read_provenance
 
 UNSTATED = "not stated; state it before passing the model on"
 
@@ -54,7 +54,7 @@ def card_table(header: tuple[str, str], rows: Iterable[tuple[str, str]]) -> str:
 
 def card_versions(folder: RunFolder) -> Iterator[tuple[str, str]]:
     """Yield the versions of Python and the distributions of a run, by name."""
-    record = read_json(folder.provenance)
+    record = read_provenance(folder)
     versions = {"python": record["python"], **record["versions"]}
     for component in record["components"].values():
         versions[component["distribution"]] = component["version"]

@@ -22,9 +22,9 @@ from mtlkit.recipe import Recipe
 from mtlkit.recipe_io.dump import plain
 from mtlkit.runs.storage.changes import require_recipe
 from mtlkit.runs.storage.data_fingerprint import Fingerprint
-from mtlkit.runs.storage.folder import RunFolder, read_json, write_json
+from mtlkit.runs.storage.folder import RunFolder, read_json, stored_values, write_json
 from mtlkit.targets.base import Target
-from mtlkit.training.checkpoint import tensor_bytes, tensors_of
+from mtlkit.training.checkpoint import tensor_bytes
 
 
 @contextmanager
@@ -85,7 +85,8 @@ def read_assembly(folder: RunFolder, catalog: Catalog) -> Assembly:
     converter.register_structure_hook(InputSpecs, _inputs)
     values = _stored(folder)
     del values["data"], values["preprocessing"]
-    return converter.structure(values, Assembly)
+    with stored_values(folder.assembly):
+        return converter.structure(values, Assembly)
 
 
 def _stored(folder: RunFolder) -> dict[str, Any]:
@@ -107,12 +108,12 @@ def _inputs(values: dict[str, Any], _: Any) -> InputSpecs:
 
 
 def _input(values: dict[str, Any]) -> InputSpec:
-    return cattrs.structure(values, InputSpec)
+    return cattrs.Converter(forbid_extra_keys=True).structure(values, InputSpec)
 
 
-def save_model(folder: RunFolder, model: MultiTaskModel) -> str:
-    """Write the weights of `model`, whole or not at all, and return the file's checksum."""
-    content = tensor_bytes(tensors_of(model))
+def save_model(folder: RunFolder, tensors: Mapping[str, Tensor]) -> str:
+    """Write the `tensors` of a model, whole or not at all, and return the file's checksum."""
+    content = tensor_bytes(tensors)
     write_file(folder.model, content)
     return checksum([content])
 
@@ -147,9 +148,9 @@ def read_model(folder: RunFolder, recipe: Recipe, catalog: Catalog) -> MultiTask
     """
     weights = read_weights(folder)
     require_recipe(folder, read_json(folder.provenance))
-    model = assemble(
-        recipe.backbone.blank(), recipe.router, recipe.tasks, read_assembly(folder, catalog)
-    )
+    assembly = read_assembly(folder, catalog)
+    with allocation_errors():
+        model = assemble(recipe.backbone.blank(), recipe.router, recipe.tasks, assembly)
     try:
         model.load_state_dict(weights)
     except RuntimeError as cause:

@@ -54,7 +54,10 @@ def data_changes(then: Fingerprint, now: Fingerprint) -> list[str]:
 
 
 def content_changes(then: Fingerprint, now: Fingerprint) -> list[str]:
-    """Return the splits whose inputs have other values; see `CONTENT`."""
+    """Return the splits whose inputs have other values; see `CONTENT`.
+
+    Inputs that are in memory in one of the two alone, by its size, are not compared.
+    """
     return _changes(then, now, content=True)
 
 
@@ -68,7 +71,9 @@ def _changes(then: Fingerprint, now: Fingerprint, *, content: bool) -> list[str]
         changes += [
             f"{part} of {split}"
             for part in {**one, **other}
-            if (part == CONTENT) == content and one.get(part) != other.get(part)
+            if (part == CONTENT) == content
+            and one.get(part) != other.get(part)
+            and not (part == CONTENT and (part not in one or part not in other))
         ]
     return changes
 

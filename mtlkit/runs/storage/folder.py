@@ -3,8 +3,8 @@
 import contextlib
 import os
 import shutil
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from mtlkit.atomic_files import (
     write_file,
 )
 from mtlkit.checksums import sealed, unsealed
-from mtlkit.errors import RunError
+from mtlkit.errors import RunError, error_text
 from mtlkit.regular_files import LARGEST_JSON, read_regular
 from mtlkit.runs.storage.lock import LOCK, lock_folder
 
@@ -38,15 +38,15 @@ class State(Enum):
 class Status:
     """Recorded status of a run; the process named by `pid` may have ended."""
 
-    state: State
-    step: int = 0  # updates made up to the last checkpoint or the end
-    steps: int = 0  # total updates; 0 before the data is loaded
+    state: State = attrs.field(converter=State)
+    step: int = attrs.field(default=0, converter=int)  # updates up to the last checkpoint or end
+    steps: int = attrs.field(default=0, converter=int)  # total; 0 before the data is loaded
     reason: str = ""
-    seconds: float = 0.0  # of training, over all sessions
-    peak_memory_bytes: int = 0
-    checksums: Mapping[str, str] = attrs.field(factory=dict)  # of files, once training has ended
-    untrained: tuple[str, ...] = ()  # parameters that no loss reaches
-    pid: int = 0
+    seconds: float = attrs.field(default=0.0, converter=float)  # of training, over all sessions
+    peak_memory_bytes: int = attrs.field(default=0, converter=int)
+    checksums: Mapping[str, str] = attrs.field(factory=dict, converter=dict)  # of finished files
+    untrained: tuple[str, ...] = attrs.field(default=(), converter=tuple)  # no loss reaches them
+    pid: int = attrs.field(default=0, converter=int)
 
 
 @attrs.frozen
@@ -117,8 +117,8 @@ class RunFolder:
     def status(self) -> Status:
         """Return the status of the run; raise `RunError` if the folder holds no run."""
         values = read_json(self.status_file)
-        values |= {"state": State(values["state"]), "untrained": tuple(values["untrained"])}
-        return Status(**values)
+        with stored_values(self.status_file):
+            return Status(**values)
 
     def write_status(self, status: Status) -> None:
         """Write the status of the run."""
@@ -186,6 +186,17 @@ def open_run(path: Path) -> RunFolder:
     return folder
 
 
+def read_provenance(folder: RunFolder) -> dict[str, Any]:
+    """Return the provenance of the run; raise `RunError` if a value that is read is missing."""
+    values = read_json(folder.provenance)
+    with stored_values(folder.provenance):
+        Path(values["base"])
+        int(values["ranks"]), int(values["threads"]), str(values["python"])
+        str(dict(values["versions"])["mtlkit"])
+        [(one["distribution"], one["version"]) for one in dict(values["components"]).values()]
+    return values
+
+
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write `value` to `path` as JSON with its checksum, whole or not at all."""
     try:
@@ -195,13 +206,42 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     write_file(path, content + b"\n")
 
 
+@contextmanager
+def stored_values(path: Path) -> Iterator[None]:
+    """Raise as a `RunError` what unknown, missing or wrong values of the file at `path` cause.
+
+    Its checksum is right, so another version of mtlkit wrote it, or a program edited it.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, ExceptionGroup) as cause:
+        reason = cause.exceptions[0] if isinstance(cause, ExceptionGroup) else cause
+        raise RunError(
+            f"{path}: got other values than this version of mtlkit writes "
+            f"({error_text(reason)}); use the version that wrote it, or start anew"
+        ) from cause
+
+
+class _StoredObject(dict[str, Any]):
+    """A JSON object of a file, whose missing keys are errors that name the file."""
+
+    def __init__(self, path: Path, values: Mapping[str, Any]) -> None:
+        super().__init__(values)
+        self._path = path
+
+    def __missing__(self, key: str) -> Any:
+        with stored_values(self._path):
+            raise LookupError(f"no key {key!r}")
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Return the object that `write_json` wrote to `path`.
 
-    Raises `RunError` if the file is missing, unreadable, damaged or edited.
+    Raises `RunError` if the file is missing, unreadable, damaged or edited; reading a key that the
+    object lacks raises it, too.
     """
     try:
-        return unsealed(read_regular(path, LARGEST_JSON))
+        return _StoredObject(path, unsealed(read_regular(path, LARGEST_JSON)))
     except FileNotFoundError:
         raise RunError(f"{path}: is missing; expected a file that every run has") from None
     except OSError as cause:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from mtlkit.ops.dispatch.choice import environment_choices
-from mtlkit.runs.storage.folder import RunFolder, read_json
+from mtlkit.runs.storage.folder import RunFolder, read_provenance
 from mtlkit.training.checkpoint import Checkpoint
 
 PACKAGES = ("mtlkit", "torch", "torchvision", "timm", "numpy", "safetensors")
@@ -22,9 +22,7 @@ def threads_of(folder: RunFolder, stated: int | str) -> Iterator[None]:
     Another number of threads changes the order of sums in torch, and therefore the bits.
     """
     before = torch.get_num_threads()
-    torch.set_num_threads(
-        stated if isinstance(stated, int) else read_json(folder.provenance)["threads"]
-    )
+    torch.set_num_threads(stated if isinstance(stated, int) else read_provenance(folder)["threads"])
     try:
         yield
     finally:

@@ -9,65 +9,13 @@ import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.data.blocks import Blocks, permutation
+from mtlkit.data.blocks import SampleBlocks, permutation
 from mtlkit.data.dataset import Mixture, Split
 from mtlkit.errors import AssemblyError
 from mtlkit.grouped_batches import TASK, GroupedBatches
 from mtlkit.recipe import Recipe
+from mtlkit.training.batching.drawn import Drawn, Origins, joined
 from mtlkit.training.batching.random_keys import key_generator
-
-
-@attrs.frozen(eq=False)
-class Origins:
-    """The group for which each sample (N,) is drawn, and the earlier passes over that group."""
-
-    groups: Tensor
-    passes: Tensor
-
-    def at(self, index: Tensor) -> "Origins":
-        """Return the origins of the samples at `index` (M,)."""
-        return Origins(self.groups[index], self.passes[index])
-
-
-@attrs.frozen(eq=False)
-class Drawn:
-    """Indices (N,) of samples in the training split, with their origins if drawn by group."""
-
-    samples: Tensor
-    origins: Origins | None = None
-
-    def at(self, index: Tensor) -> "Drawn":
-        """Return the samples at `index` (M,) of these."""
-        return Drawn(self.samples[index], None if self.origins is None else self.origins.at(index))
-
-    def split(self, count: int) -> "list[Drawn]":
-        """Divide the samples into `count` parts whose sizes differ by at most one."""
-        if self.origins is None:
-            return [Drawn(part) for part in self.samples.tensor_split(count)]
-        parts = torch.arange(len(self.samples)).tensor_split(count)
-        return [self.at(index) for index in parts]
-
-    def by_group(self) -> "list[Drawn]":
-        """Return the samples of each group, in the order of the groups."""
-        if self.origins is None:
-            return [self]
-        groups = self.origins.groups
-        numbers = sorted(set(groups.tolist()))
-        return [self.at((groups == number).nonzero().flatten()) for number in numbers]
-
-
-def joined(parts: Sequence[Drawn]) -> Drawn:
-    """Return the samples of all `parts`, one part after another.
-
-    >>> joined([Drawn(torch.tensor([2])), Drawn(torch.tensor([0, 1]))]).samples.tolist()
-    [2, 0, 1]
-    """
-    samples = torch.cat([part.samples for part in parts])
-    origins = [part.origins for part in parts if part.origins is not None]
-    if not origins:
-        return Drawn(samples)
-    groups = torch.cat([origin.groups for origin in origins])
-    return Drawn(samples, Origins(groups, torch.cat([origin.passes for origin in origins])))
 
 
 class Order(ABC):
@@ -97,7 +45,7 @@ class JointOrder(Order):
     """
 
     def __init__(
-        self, samples: int, batch: int, *, seed: int, blocks: Blocks | None = None
+        self, samples: int, batch: int, *, seed: int, blocks: SampleBlocks | None = None
     ) -> None:
         if samples == 0:
             raise AssemblyError("the training split is empty; expected one sample or more")
@@ -123,7 +71,7 @@ class Group:
     samples: Tensor
     size: int
     batches: int
-    blocks: Blocks | None = None
+    blocks: SampleBlocks | None = None
     exact: bool = False
 
     @property
@@ -223,8 +171,10 @@ def batch_order(recipe: Recipe, train: Split) -> Order:
 def _of_mixture(mixture: Mixture, train: Split, batch: int) -> GroupedBatches:
     """Return the batches that draw the sources of a mixture in its ratios."""
     batches = GroupedBatches(per=mixture.label, ratios=mixture.ratios)
-    if mixture.epoch in ("longest", "shortest"):
-        return attrs.evolve(batches, epoch=mixture.epoch)
+    if mixture.epoch == "longest":
+        return batches
+    if mixture.epoch == "shortest":
+        return attrs.evolve(batches, epoch="shortest")
     counts = {name: len(samples) for name, samples in _by_class(train, mixture.label).items()}
     sizes = _divided("train.batch", batch, _ratios(batches, counts))
     return attrs.evolve(batches, epoch=_passes(counts[mixture.epoch], sizes[mixture.epoch]))

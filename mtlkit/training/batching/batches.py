@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from mtlkit.errors import AssemblyError
-from mtlkit.training.batching.batch_order import Drawn, Order, Origins, joined
+from mtlkit.training.batching.batch_order import Order
+from mtlkit.training.batching.drawn import Drawn, Origins, joined
 from mtlkit.training.batching.random_keys import key_number
 from mtlkit.training.devices.device import seed_device
 from mtlkit.weightings.kinds import StepInfo

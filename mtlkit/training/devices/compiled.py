@@ -9,7 +9,8 @@ def compile_backbone(model: MultiTaskModel) -> None:
     """Compile the backbone of `model` in place; `AssemblyError` if its router has none.
 
     Only the backbone is compiled: weightings take gradients at the features, which a compiled model
-    does not expose. Routers call a splittable backbone by its parts, so its parts are compiled.
+    does not expose, and on a CPU the compiled step takes as long as the eager one (see
+    docs/studies/speed.md). Routers call a splittable backbone by its parts, which are compiled.
     """
     backbones = [m for m in model.router.modules() if isinstance(m, BackboneModule)]
     if not backbones:

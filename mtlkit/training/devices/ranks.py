@@ -3,7 +3,6 @@
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from functools import cache
 from typing import Any
 
@@ -13,9 +12,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from mtlkit.errors import RunError
-
-PATIENCE = timedelta(hours=2)
-"""Timeout of collective operations: only the first process loads, validates and evaluates."""
+from mtlkit.ops.row_shard import PATIENCE
 
 
 @attrs.frozen

@@ -58,6 +58,9 @@ class Backward:
         self.batches, self.context = batches, context
         self.device = context.device
         self.labels = label_reader(step.model, context)
+        self._counts: Tensor | None = None  # of the newest update, and what follows from them
+        self._on_device: tuple[Tensor, Tensor]
+        self._complete = False
         ahead = not self.labels.in_memory and reads_ahead(context.recipe.train.workers, self.device)
         self._next = Prefetcher(self._read, steps, AHEAD if ahead else 0)
         self.close = self._next.close
@@ -141,7 +144,8 @@ class Backward:
 
     def rehearsal(self, number: int, batch: UpdateBatch) -> Rehearsal:
         """Return a rehearsal of update `number`, which consists of the one draw `batch`."""
-        labels = self.labels.read(batch)
+        context = self.context
+        labels = self.labels.read(batch).over_ranks(context.ranks, context.device)
         update = self._update_info(number, batch, labels.counts)
         return self._rehearsal(number, batch, labels, update)
 
@@ -149,12 +153,15 @@ class Backward:
         self, number: int, batch: UpdateBatch, counts: Tensor, *, watch: bool = False
     ) -> UpdateInfo:
         """Describe `batch`; `counts` (T,) are not yet on the device, which avoids a sync."""
-        indices = counts.nonzero().flatten()
+        if counts is not self._counts:  # updates with all labels have the same tensor
+            self._counts, indices = counts, counts.nonzero().flatten()
+            self._on_device = to_device(counts, self.device), to_device(indices, self.device)
+            self._complete = len(indices) == len(counts)
         opens = number % self.batches.per_epoch == 0
         return UpdateInfo(
-            counts=to_device(counts, self.device),
-            indices=to_device(indices, self.device),
-            complete=len(indices) == len(counts),
+            counts=self._on_device[0],
+            indices=self._on_device[1],
+            complete=self._complete,
             step=step_info(self.context.recipe.seed, number, batch.epoch, opens=opens),
             watch=watch,
         )

@@ -5,6 +5,7 @@ features, and those of the heads themselves if these are unweighted. A surrogate
 weighted gradient into the backbone.
 """
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -63,7 +64,7 @@ class GradientStep(WeightingStep):
         heads = gradients.weighted_heads if self.weights_heads else gradients.unweighted_heads
         gramian = None if decision.gramian is None else decision.gramian * part.fraction
         return StepResult(
-            shared + heads(at_heads), losses.weighted.detach(), weights, gramian, decision.overflow
+            shared + heads(at_heads), losses.to_log, weights, gramian, decision.overflow
         )
 
     def stream(self, rehearsal: Rehearsal) -> GradientStream:
@@ -210,7 +211,13 @@ def weigh(
     """
     indices = update.indices
     present = gramian if update.complete else gramian[indices][:, indices]
-    finite = (present.sum() + losses.sum()).isfinite()
+    total = present.sum() + losses.sum()
+    if total.device.type == "cpu":
+        if not math.isfinite(total.item()):
+            return update.scatter(torch.full_like(present[0], torch.nan))
+        with torch.no_grad():
+            return update.scatter(weighting(present, update.stats(losses)))
+    finite = total.isfinite()  # stays on the device, which avoids a sync
     with torch.no_grad():
         weights = weighting(torch.where(finite, present, 0.0), update.stats(losses))
     return update.scatter(torch.where(finite, weights, torch.nan))

@@ -22,8 +22,8 @@ def gradients_at(points: Sequence[Tensor], losses: Tensor, scale: Tensor | None 
             loss, points, retain_graph=True, allow_unused=True, materialize_grads=True
         )
         rows.append(torch.cat([part.float().flatten() for part in parts]))
-    rows = torch.stack(rows)
-    return rows if scale is None else rows / scale
+    jacobian = torch.stack(rows)
+    return jacobian if scale is None else jacobian / scale
 
 
 def gramian_of(jacobian: Tensor, other: Tensor | None = None) -> Tensor:

@@ -13,8 +13,8 @@ from mtlkit.features.inputs import Batch, map_batch
 from mtlkit.grouped_batches import TASK, GroupedBatches
 from mtlkit.model import MultiTaskModel, sum_of
 from mtlkit.targets.rows import Rows
-from mtlkit.training.batching.batch_order import Origins
 from mtlkit.training.batching.batches import UpdateBatch
+from mtlkit.training.batching.drawn import Origins
 from mtlkit.training.batching.prefetch import read_named
 from mtlkit.training.devices.ranks import Ranks
 
@@ -72,6 +72,8 @@ class LabelReader:
         kept = {task: labels for task, labels in rows.items() if isinstance(labels, Tensor)}
         self._weights = model.weights(kept) if len(kept) == len(rows) else None
         self.in_memory = self._weights is not None and in_memory(split.inputs)
+        self._all_one = self._weights is not None and bool((self._weights == 1).all())
+        self._ones: dict[int, tuple[Tensor, Tensor]] = {}  # weights and counts by samples
 
     def read(self, batch: UpdateBatch) -> BatchLabels:
         """Return the labels of this rank's part of `batch`, in any thread."""
@@ -82,6 +84,9 @@ class LabelReader:
         inputs = None
         if not in_memory(self._split.inputs):
             inputs = [self._named(self._split.inputs, index) for index in batch.micro_batches]
+        if self._all_one and not self._counted.selects(batch.origins):
+            weights = [self._of_ones(len(index))[0] for index in batch.micro_batches]
+            return BatchLabels(targets, weights, self._of_ones(len(batch.whole))[1], inputs)
         if self._weights is not None:
             weights = [self._weights[:, index] for index in batch.micro_batches]
             whole = self._counted.only(self._weights[:, batch.whole], batch.origins)
@@ -92,6 +97,13 @@ class LabelReader:
 
     def _named(self, rows: Rows | Inputs, index: Tensor) -> Any:
         return read_named(rows.__getitem__, index, self._split.ids)
+
+    def _of_ones(self, samples: int) -> tuple[Tensor, Tensor]:
+        """Return weights (T, N) of 1 and their sums (T,), the same tensors for each size."""
+        if samples not in self._ones:
+            weights = torch.ones(len(self._model.terms), samples)
+            self._ones[samples] = weights, sum_of(weights)
+        return self._ones[samples]
 
 
 @attrs.frozen(eq=False)
@@ -109,6 +121,10 @@ class CountedLabels:
         """Return the labels of `model` that count in `batches`."""
         owners = torch.tensor([model.tasks.index(term.task) for term in model.terms])
         return cls(owners, isinstance(batches, GroupedBatches) and batches.per == TASK)
+
+    def selects(self, origins: Origins | None) -> bool:
+        """Return whether only some labels of samples of these `origins` count."""
+        return origins is not None and self.by_task
 
     def only(self, weights: Tensor, origins: Origins | None) -> Tensor:
         """Return `weights` (T, N), 0 for labels that do not count."""

@@ -28,16 +28,14 @@ class LossStep(WeightingStep):
             losses, points = computed.losses, computed.points
             if decision is None:
                 decision = self.decide_alone(losses, update)
-            weighted = self.weighting(
-                attrs.evolve(losses, summary=decision.summary, decided=decision.weights)
-            )
+            if decision.summary is not None or decision.weights is not None:
+                losses = attrs.evolve(losses, summary=decision.summary, decided=decision.weights)
+            weighted = self.weighting(losses)
         watched = update.watch and len(points) > 0
         gramian = (
             gramian_of(gradients_at(points, losses.mean, self.passes.scale)) if watched else None
         )
-        return StepResult(
-            weighted.total, losses.weighted.detach(), weighted.weights.detach(), gramian
-        )
+        return StepResult(weighted.total, losses.to_log, weighted.weights.detach(), gramian)
 
     def decide_alone(self, losses: StepLosses, update: UpdateInfo) -> TaskWeights:
         """Return the decision for an update of one micro-batch."""

@@ -21,7 +21,11 @@ from mtlkit.training.gradients.loss_scale import scaled
 from mtlkit.training.gradients.segment_gramian import segment_gramian, segments_of
 from mtlkit.training.gradients.shared_parameters import last_layer, shared_parameters
 from mtlkit.training.gradients.surrogate import surrogate_loss
-from mtlkit.training.gradients.task_gradients import GradientStream, TaskGradients
+from mtlkit.training.gradients.task_gradients import (
+    GradientStream,
+    TaskGradients,
+    sum_of_parts,
+)
 from mtlkit.weightings.base import GradientLocation
 
 
@@ -76,7 +80,7 @@ class FeatureSource(GradientSource):
 
     def gramian(self, stream: GradientStream) -> Tensor:
         parts = [gramian_of(rows) for rows in map(_rows, stream)]
-        return self.ranks.sum(torch.stack(parts).sum(dim=0))
+        return self.ranks.sum(sum_of_parts(parts))
 
     def jacobian(self, stream: GradientStream) -> Jacobian:
         parts = list(map(_rows, stream))

@@ -28,11 +28,14 @@ class TaskGradients:
     behind: Sequence[Tensor] = ()
     heads: Sequence[Tensor | None] = ()
     scale: Tensor | None = None
+    mean: Tensor = attrs.field(  # of the losses (T,), computed once
+        default=attrs.Factory(lambda self: self.losses.mean, takes_self=True), kw_only=True
+    )
     tasks: Sequence[int] = attrs.field(default=(), kw_only=True)
 
     def weighted_heads(self, weights: Tensor) -> Tensor:
         """Return a scalar with the value of the weighted sum, and its gradient behind the ends."""
-        value = (weights * self.losses.mean).sum()
+        value = (weights * self.mean).sum()
         if not self.tasks:
             return value
         scales = weights.unbind()
@@ -42,7 +45,7 @@ class TaskGradients:
 
     def unweighted_heads(self, weights: Tensor) -> Tensor:
         """Return a scalar with the value of the weighted sum, and the gradient `heads`."""
-        value = (weights * self.losses.mean).sum().detach()
+        value = (weights * self.mean.detach()).sum()
         # a surrogate is 0; the weighted sum makes the total NaN if a weight is not finite
         return surrogate_loss(self.behind, self.heads) + value
 
@@ -55,7 +58,7 @@ class GradientStream:
     """
 
     def __init__(self, gradients: Iterable[TaskGradients], count: int = 1) -> None:
-        self.per_sample: list[Tensor] = []  # weighted, (T, N) of each part
+        self._read: list[tuple[Tensor, Tensor]] = []  # losses and weights (T, N) of each part
         self._means: list[Tensor] = []
         self._gradients, self._count = gradients, count
 
@@ -71,14 +74,24 @@ class GradientStream:
         return self
 
     def _recorded(self, gradients: TaskGradients) -> TaskGradients:
-        self.per_sample.append(gradients.losses.weighted.detach())
-        self._means.append(gradients.losses.mean.detach())
+        self._read.append((gradients.losses.per_sample.detach(), gradients.losses.weights))
+        self._means.append(gradients.mean.detach())
         return gradients
+
+    @property
+    def per_sample(self) -> list[Tensor]:
+        """Weighted losses (T, N) of each part read so far."""
+        return [losses * weights for losses, weights in self._read]
 
     @property
     def losses(self) -> Tensor:
         """Mean losses (T,) of the parts read so far."""
-        return torch.stack(self._means).sum(dim=0)
+        return sum_of_parts(self._means)
+
+
+def sum_of_parts(parts: Sequence[Tensor]) -> Tensor:
+    """Return the sum of tensors of one shape, without an operator if there is only one."""
+    return parts[0] if len(parts) == 1 else torch.stack([*parts]).sum(dim=0)
 
 
 def _with_features(gradients: TaskGradients) -> TaskGradients:

@@ -11,6 +11,7 @@ from mtlkit.model import MultiTaskModel
 from mtlkit.optim.base import Optimizer, PartRates
 from mtlkit.training.gradients.step import TrainingStep
 from mtlkit.training.optimization.backbone_layers import layer_exponents
+from mtlkit.training.sharding.whole_model import is_fsdp_shard
 
 
 def parameter_groups(
@@ -34,21 +35,26 @@ def _network_groups(model: MultiTaskModel, optimizer: Optimizer) -> Iterator[dic
     """Yield a group for each part, layer and kind of parameter, weights first."""
     parts = _parts(model, optimizer)
     layers = layer_exponents(model) if optimizer.layer_decay is not None else {}
-    members: dict[tuple[bool, str, int], list[nn.Parameter]] = {}
+    members: dict[tuple[bool, str, int, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            key = (parameter.dim() <= 1, parts.get(name, ""), layers.get(name, 0))
+            # kernels of torch take no mixture of divided and plain ones, fused ones none at all
+            divided = is_fsdp_shard(parameter)
+            key = (parameter.dim() <= 1, parts.get(name, ""), layers.get(name, 0), divided)
             members.setdefault(key, []).append(parameter)
     plain = PartRates()
-    for (bias, part, exponent), parameters in sorted(members.items(), key=lambda item: item[0][0]):
+    for key, parameters in sorted(members.items(), key=lambda item: item[0][0]):
+        bias, part, exponent, divided = key
         rates = optimizer.parts.get(part, plain)
         lr = rates.lr or optimizer.lr
         if optimizer.layer_decay is not None:
             lr *= optimizer.layer_decay**exponent
         decay = optimizer.weight_decay if rates.weight_decay is None else rates.weight_decay
         kind = "biases and norms" if bias else "weights"
-        words = [part, f"{exponent} below the heads" if exponent else "", kind]
-        yield _group(" ".join(filter(None, words)), parameters, lr, 0.0 if bias else decay)
+        depth = f"{exponent} below the heads" if exponent else ""
+        words = [part, depth, "divided" if divided else "", kind]
+        group = _group(" ".join(filter(None, words)), parameters, lr, 0.0 if bias else decay)
+        yield {**group, "fused": False} if divided else group
 
 
 def _parts(model: MultiTaskModel, optimizer: Optimizer) -> dict[str, str]:

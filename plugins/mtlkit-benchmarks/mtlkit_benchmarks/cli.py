@@ -26,7 +26,7 @@ def recipes() -> None:
 def protocols() -> None:
     """Print the path of each recipe of a published protocol or an official data set."""
     for recipe in sorted(PROTOCOLS.glob("*.yaml")):
-        click.echo(recipe)
+        echo(recipe)
 
 
 @benchmarks.command()

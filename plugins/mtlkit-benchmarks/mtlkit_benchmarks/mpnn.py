@@ -1,9 +1,7 @@
 """A message-passing network of molecules.
 
 Paper: Justin Gilmer, Samuel S. Schoenholz, Patrick F. Riley, Oriol Vinyals and George E. Dahl,
-"Neural Message Passing for Quantum Chemistry", ICML 2017, sections 5.1 to 5.3: the edge network,
-and the readout of Oriol Vinyals, Samy Bengio and Manjunath Kudlur, "Order Matters: Sequence to
-Sequence for Sets", ICLR 2016.
+"Neural Message Passing for Quantum Chemistry", ICML 2017, sections 5.1 to 5.3.
 """
 
 from collections.abc import Mapping
@@ -14,6 +12,7 @@ from torch import Tensor, nn
 
 from mtlkit.backbones import Backbone, BackboneModule, Batch, InputSpecs, VectorFeatures
 from mtlkit.plugins import AssemblyError, above, at_least
+from mtlkit_benchmarks.set2set import Set2Set
 
 INPUTS = ("atoms", "positions", "mask")
 
@@ -61,7 +60,7 @@ class MPNNModule(BackboneModule):
         self.embedding = nn.Embedding(elements, config.width)
         self.register_buffer("centers", torch.linspace(0, config.cutoff, config.centers))
         self.gap = config.cutoff / (config.centers - 1)
-        self.messages = NNConv(config.width, config.centers, config.hidden)
+        self.messages = EdgeNetworkMessages(config.width, config.centers, config.hidden)
         self.update = nn.GRUCell(config.width, config.width)
         self.readout = Set2Set(config.width, config.steps)
         self.output = nn.Linear(2 * config.width, config.width)
@@ -87,7 +86,7 @@ class MPNNModule(BackboneModule):
         return features
 
 
-class NNConv(nn.Module):
+class EdgeNetworkMessages(nn.Module):
     """The mean over neighbors j of A(e_ij) x_j, plus B x_i (Gilmer et al., section 5.1).
 
     A is a network of the features of an edge with one hidden layer. Its last layer is linear, so
@@ -121,25 +120,3 @@ class NNConv(nn.Module):
         sent = self.matrices(states).view(samples, -1, width)  # (N, L (H + 1), D)
         received: Tensor = weights.flatten(2) @ sent + self.root(states)
         return received
-
-
-class Set2Set(nn.Module):
-    """Attention over the elements of a set, in `steps` (Vinyals et al., section 4.1)."""
-
-    def __init__(self, width: int, steps: int) -> None:
-        super().__init__()
-        self.query = nn.LSTMCell(2 * width, width)
-        self.steps = steps
-
-    def forward(self, elements: Tensor, mask: Tensor) -> Tensor:
-        """Return vectors (N, 2 D) of `elements` (N, L, D) that are in the `mask` (N, L)."""
-        samples, _, width = elements.shape
-        both = elements.new_zeros(samples, 2 * width)
-        state = (elements.new_zeros(samples, width), elements.new_zeros(samples, width))
-        for _ in range(self.steps):
-            state = self.query(both, state)
-            scores = (elements @ state[0].unsqueeze(2)).squeeze(2)
-            attention = scores.masked_fill(~mask, -torch.inf).softmax(dim=1)
-            read = (attention.unsqueeze(1) @ elements).squeeze(1)
-            both = torch.cat([state[0], read], dim=1)
-        return both

@@ -29,7 +29,7 @@ from mtlkit.data import (
 )
 from mtlkit.plugins import MISSING, DataError
 from mtlkit_benchmarks.random_splits import random_splits
-from mtlkit_benchmarks.trees.layout import Layout, Part
+from mtlkit_benchmarks.trees.layout import Layout, TreePart
 from mtlkit_benchmarks.trees.source import OfficialTree
 
 ASSAYS = (
@@ -73,7 +73,7 @@ class Tox21(OfficialTree):
 
     def layout(self) -> Layout:
         page = "MoleculeNet: the folder datasets of deepchem/deepchem on GitHub"
-        return Layout("Tox21", page, (Part(TABLE, count=1), Part(FEATURES, count=1)))
+        return Layout("Tox21", page, (TreePart(TABLE, count=1), TreePart(FEATURES, count=1)))
 
     def read_tree(self, folder: Path, loading: Loading) -> Data:
         ids, labels = read_assays(folder / TABLE)

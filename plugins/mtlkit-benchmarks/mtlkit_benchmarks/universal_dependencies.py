@@ -24,7 +24,7 @@ from mtlkit.data import (
 )
 from mtlkit.plugins import MISSING, DataError, at_least
 from mtlkit_benchmarks.conllu import UPOS, Sentence, Word, read_sentences
-from mtlkit_benchmarks.trees.layout import Layout, Part
+from mtlkit_benchmarks.trees.layout import Layout, TreePart
 from mtlkit_benchmarks.trees.source import OfficialTree
 
 PADDING, UNKNOWN = 0, 1
@@ -49,7 +49,7 @@ class UniversalDependencies(OfficialTree):
     least: int = attrs.field(default=2, validator=at_least(1))
 
     def layout(self) -> Layout:
-        parts = tuple(Part(f"*-ud-{part}.conllu", count=1) for part in PARTS.values())
+        parts = tuple(TreePart(f"*-ud-{part}.conllu", count=1) for part in PARTS.values())
         page = "the page of the treebank at universaldependencies.org"
         return Layout("a treebank of Universal Dependencies", page, parts)
 

@@ -27,7 +27,7 @@ from mtlkit.data import (
 from mtlkit.plugins import DataError, at_least
 from mtlkit_benchmarks.random_splits import random_splits
 from mtlkit_benchmarks.trees.files import image_rows
-from mtlkit_benchmarks.trees.layout import Layout, Part
+from mtlkit_benchmarks.trees.layout import Layout, TreePart
 from mtlkit_benchmarks.trees.source import OfficialTree
 
 GENDERS = ("male", "female")
@@ -57,7 +57,7 @@ class UTKFace(OfficialTree):
 
     def layout(self) -> Layout:
         page = "the page UTKFace of susanqq.github.io (Aligned&Cropped Faces)"
-        return Layout("UTKFace", page, (Part("*.jpg", count=IMAGES),))
+        return Layout("UTKFace", page, (TreePart("*.jpg", count=IMAGES),))
 
     def read_tree(self, folder: Path, loading: Loading) -> Data:
         paths = sorted(folder.glob("*.jpg"))

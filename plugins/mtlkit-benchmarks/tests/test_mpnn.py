@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from mtlkit_benchmarks.mpnn import MPNN, NNConv, Set2Set
+from mtlkit_benchmarks.mpnn import MPNN, EdgeNetworkMessages
+from mtlkit_benchmarks.set2set import Set2Set
 
 from mtlkit.data import InputSpec
 from mtlkit.plugins import AssemblyError
@@ -27,7 +28,7 @@ def molecules(sizes):
 def test_a_message_is_the_mean_over_edges_of_a_matrix_times_a_state():
     """The definition, an edge at a time: the matrix of an edge is a network of its features."""
     width, hidden = 3, 4
-    module = NNConv(width, edge_features=2, hidden=hidden)
+    module = EdgeNetworkMessages(width, edge_features=2, hidden=hidden)
     states, features = torch.randn(1, 5, width), torch.randn(1, 5, 5, 2)
     edges = torch.rand(1, 5, 5) < 0.6
     edges[0, 2] = False  # an atom without a neighbor

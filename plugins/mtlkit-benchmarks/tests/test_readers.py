@@ -164,7 +164,7 @@ def test_taskonomy_marks_what_is_missing(tree):
     data = load(Taskonomy, tree("taskonomy"), size=16)
     assert every(data.train, "depth_zbuffer")[:, 0, 0, 0].isnan().all()
     assert (every(data.train, "normal")[:, :, 0, 0] == 0).all()
-    assert data.train.ids[0] == "allen/point_0_view_0_domain_rgb"
+    assert data.train.ids[0] == "allen/point_0_view_0"
     assert [len(split) for split in data.splits().values()] == [2, 2, 2]
 
 

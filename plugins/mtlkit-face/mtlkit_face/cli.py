@@ -12,7 +12,13 @@ from mtlkit_synthetic_faces.face_set import FaceSet
 from mtlkit.plugins import DataError, echo, write_file
 from mtlkit_face.data.commands import align, label_pose, pack_command
 from mtlkit_face.energy.command import energy
-from mtlkit_face.inference.commands import embed, enroll_command, identify_command, verify
+from mtlkit_face.inference.calibrate_command import calibrate_command
+from mtlkit_face.inference.commands import (
+    embed,
+    enroll_command,
+    identify_command,
+    verify,
+)
 from mtlkit_face.inference.export_commands import card, export_command
 from mtlkit_face.protocols.command import protocol
 from mtlkit_face.study.command import study
@@ -37,6 +43,7 @@ for _command in (
     verify,
     enroll_command,
     identify_command,
+    calibrate_command,
     export_command,
     card,
     study,

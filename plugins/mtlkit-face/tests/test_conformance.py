@@ -75,10 +75,10 @@ test_conformance = testing.conformance(
         "evaluators/face/pose-errors": testing.Example(value=PoseErrors(), recipe=BRANCHED),
         "routers/face/side-block": SideBlock(tasks=("side",)),
         # the task is one of the kit's small world, which needs no rendering
-        "evaluators/face/lfw": LFW(images=Path("lfw"), folds=2, fold_pairs=2, task="kind"),
-        "evaluators/face/cfp": CFP(images=Path("cfp"), folds=2, fold_pairs=2, task="kind"),
+        "evaluators/face/lfw": LFW(images=Path("lfw"), fold_count=2, fold_pairs=2, task="kind"),
+        "evaluators/face/cfp": CFP(images=Path("cfp"), fold_count=2, fold_pairs=2, task="kind"),
         "evaluators/face/verification-bin": VerificationBin(
-            file=Path("pairs.bin"), folds=2, task="kind"
+            file=Path("pairs.bin"), fold_count=2, task="kind"
         ),
         "evaluators/face/ijb-a": IJBA(
             images=Path("ijb-a/aligned"), protocol=Path("ijb-a"), splits=2, task="kind"

@@ -14,7 +14,7 @@ import attrs
 
 from mtlkit.data import ClassMapTarget, Data, Loading, RealMapTarget
 from mtlkit.plugins import DataError, one_of
-from mtlkit_benchmarks.trees.layout import Layout, Part
+from mtlkit_benchmarks.trees.layout import Layout, TreePart
 from mtlkit_benchmarks.trees.maps import ArrayFolder, class_codes, numbered_split, numbers
 from mtlkit_benchmarks.trees.source import WithoutValidation
 
@@ -43,8 +43,8 @@ class Cityscapes(WithoutValidation):
         parts = []
         for split, count in SAMPLES.items():
             name = FOLDERS[split]
-            parts += [Part(f"{name}/{kind}/*.npy", count=count) for kind in ("image", "depth")]
-            parts.append(Part(f"{name}/{label}", (f"{name}/label/*.npy",), count))
+            parts += [TreePart(f"{name}/{kind}/*.npy", count=count) for kind in ("image", "depth")]
+            parts.append(TreePart(f"{name}/{label}", (f"{name}/label/*.npy",), count))
         page = 'the section "Datasets" of the README of lorenmt/mtan on GitHub'
         return Layout("Cityscapes as prepared for MTAN", page, tuple(parts))
 

@@ -18,7 +18,7 @@ from mtlkit.data import ClassMapTarget, Data, Frame, Labels, Loading, RealMapTar
 from mtlkit.plugins import MISSING, DataError
 from mtlkit_benchmarks.dense.cityscapes import FOLDERS, SAMPLES
 from mtlkit_benchmarks.trees.files import existing, image_rows, read_codes
-from mtlkit_benchmarks.trees.layout import Layout, Part
+from mtlkit_benchmarks.trees.layout import Layout, TreePart
 from mtlkit_benchmarks.trees.maps import Array, map_rows, resized
 from mtlkit_benchmarks.trees.source import WithoutValidation
 
@@ -52,7 +52,7 @@ class CityscapesOfficial(WithoutValidation):
     def layout(self) -> Layout:
         patterns = ("leftImg8bit/*/*/*_leftImg8bit.png", *FILES.values())
         parts = tuple(
-            Part(pattern.replace("*", FOLDERS[split], 1), count=count)
+            TreePart(pattern.replace("*", FOLDERS[split], 1), count=count)
             for split, count in SAMPLES.items()
             for pattern in patterns
         )

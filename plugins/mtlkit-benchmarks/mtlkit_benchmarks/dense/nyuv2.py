@@ -12,7 +12,7 @@ from pathlib import Path
 import attrs
 
 from mtlkit.data import ClassMapTarget, Data, Loading, RealMapTarget, UnitVectorMapTarget
-from mtlkit_benchmarks.trees.layout import Layout, Part
+from mtlkit_benchmarks.trees.layout import Layout, TreePart
 from mtlkit_benchmarks.trees.maps import (
     ArrayFolder,
     class_codes,
@@ -44,7 +44,7 @@ class NYUv2(WithoutValidation):
             title="NYUv2 as prepared for MTAN",
             page='the section "Datasets" of the README of lorenmt/mtan on GitHub',
             parts=tuple(
-                Part(f"{FOLDERS[split]}/{name}/*.npy", count=count)
+                TreePart(f"{FOLDERS[split]}/{name}/*.npy", count=count)
                 for split, count in SAMPLES.items()
                 for name in ("image", "label", "depth", "normal")
             ),

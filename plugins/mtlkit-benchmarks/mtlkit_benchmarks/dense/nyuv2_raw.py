@@ -21,7 +21,7 @@ from mtlkit.data import ClassMapTarget, Data, Labels, Loading, RealMapTarget, Sp
 from mtlkit.plugins import DataError, one_of
 from mtlkit_benchmarks.dense.nyuv2 import CLASSES, SAMPLES
 from mtlkit_benchmarks.trees.files import optional, read_mat, variable
-from mtlkit_benchmarks.trees.layout import Layout, Part
+from mtlkit_benchmarks.trees.layout import Layout, TreePart
 from mtlkit_benchmarks.trees.on_access import OnAccess
 from mtlkit_benchmarks.trees.source import WithoutValidation
 
@@ -49,7 +49,7 @@ class NYUv2Raw(WithoutValidation):
         )
         names = (FILE, SPLITS, "classMapping40.mat", "class13Mapping.mat")
         return Layout(
-            "the labeled part of NYUv2", page, tuple(Part(name, count=1) for name in names)
+            "the labeled part of NYUv2", page, tuple(TreePart(name, count=1) for name in names)
         )
 
     def samples(self) -> Mapping[str, int]:

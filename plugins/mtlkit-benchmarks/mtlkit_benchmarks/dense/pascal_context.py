@@ -36,7 +36,7 @@ from mtlkit_benchmarks.trees.files import (
     read_mat,
     variable,
 )
-from mtlkit_benchmarks.trees.layout import Layout, Part
+from mtlkit_benchmarks.trees.layout import Layout, TreePart
 from mtlkit_benchmarks.trees.maps import Array, class_codes, normalized, resized, unit_vectors
 from mtlkit_benchmarks.trees.on_access import OnAccess
 from mtlkit_benchmarks.trees.source import WithoutValidation
@@ -84,11 +84,11 @@ class PascalContext(WithoutValidation):
         names = ("pascal-context/trainval/*.mat", "human_parts/*.mat", "normals_distill/*.png",
                  "sal_distill/*.png")  # fmt: skip
         parts = (
-            Part("JPEGImages/*.jpg"),
-            *(Part(name) for name in names),
-            Part("semseg/VOC12/*.png"),
-            Part("semseg/pascal-context/*.png"),
-            *(Part(f"ImageSets/Context/{name}.txt", count=1) for name in FOLDERS.values()),
+            TreePart("JPEGImages/*.jpg"),
+            *(TreePart(name) for name in names),
+            TreePart("semseg/VOC12/*.png"),
+            TreePart("semseg/pascal-context/*.png"),
+            *(TreePart(f"ImageSets/Context/{name}.txt", count=1) for name in FOLDERS.values()),
         )
         title = f"PASCAL-Context in the layout of ASTMT, {total:,} images"
         return Layout(title, "the README of facebookresearch/astmt on GitHub (PASCAL_MT)", parts)

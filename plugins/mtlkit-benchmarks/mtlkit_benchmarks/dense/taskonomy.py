@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 
 import attrs
-import numpy as np
 from torch import Tensor
 
 from mtlkit.data import (
@@ -22,11 +21,13 @@ from mtlkit.data import (
     Split,
     Target,
     UnitVectorMapTarget,
+    threads,
 )
 from mtlkit.plugins import DataError, at_least, each, nonempty, one_of
-from mtlkit_benchmarks.trees.files import existing, image_rows, read_codes
-from mtlkit_benchmarks.trees.layout import Layout, Part
-from mtlkit_benchmarks.trees.maps import Array, map_rows, normalized, numbers, resized, unit_vectors
+from mtlkit_benchmarks.trees.files import existing, read_codes, read_image, read_lines
+from mtlkit_benchmarks.trees.layout import Layout, TreePart
+from mtlkit_benchmarks.trees.maps import Array, normalized, numbers, resized, unit_vectors
+from mtlkit_benchmarks.trees.on_access import OnAccess
 from mtlkit_benchmarks.trees.source import OfficialTree
 
 TABLE = "train_val_test_tiny.csv"
@@ -85,9 +86,9 @@ class Taskonomy(OfficialTree):
     size: int = attrs.field(default=256, validator=at_least(1))
 
     def layout(self) -> Layout:
-        files = (Part(f"{domain}/*/*_domain_*.png") for domain in ("rgb", *self.domains))
+        files = (TreePart(f"{domain}/*/*_domain_*.png") for domain in ("rgb", *self.domains))
         page = "the downloads of taskonomy.stanford.edu and StanfordVL/taskonomy on GitHub"
-        return Layout("Taskonomy, tiny", page, (Part(TABLE, count=1), *files))
+        return Layout("Taskonomy, tiny", page, (TreePart(TABLE, count=1), *files))
 
     def read_tree(self, folder: Path, loading: Loading) -> Data:
         buildings = split_buildings(folder / TABLE)
@@ -98,34 +99,48 @@ class Taskonomy(OfficialTree):
         return Data(train=splits["train"], validation=splits["validation"], test=splits["test"])
 
     def _split(self, folder: Path, buildings: list[str], loading: Loading) -> Split:
-        images = [
-            path
+        # one name for each view, because a path of every file of the tree takes too much memory
+        views = [
+            f"{building}/{path.name.removesuffix('_domain_rgb.png')}"
             for building in buildings
             for path in sorted((folder / "rgb" / building).glob("*_domain_rgb.png"))
         ]
-        if not images:
+        if not views:
             raise DataError(
                 f"{folder / 'rgb'}: has no image of the buildings {', '.join(buildings)}"
             )
         columns = {}
         for domain in self.domains:
-            target, convert = DOMAINS[domain]
-            paths = existing([
-                folder / domain / image.parent.name
-                / image.name.replace("_domain_rgb", f"_domain_{domain}")
-                for image in images
-            ])  # fmt: skip
-            sized = partial(_sized, convert=convert, size=(self.size, self.size))
-            columns[domain] = Labels(target, map_rows(paths, read_codes, sized, loading))
-        ids = [f"{image.parent.name}/{image.stem}" for image in images]
-        rows = image_rows(images, Frame(self.size, self.size, 3, "bilinear"), loading)
-        return Split(inputs=rows, columns=columns, ids=ids)
+            for view in views:
+                existing([_file(folder, domain, view)])
+            target, _ = DOMAINS[domain]
+            read = partial(_read, folder, domain, (self.size, self.size))
+            columns[domain] = Labels(target, OnAccess(views, read, threads(loading)))
+        frame = Frame(self.size, self.size, 3, "bilinear")
+        images = OnAccess(views, partial(_image, folder, frame), threads(loading))
+        return Split(inputs=images, columns=columns, ids=views)
+
+
+def _file(folder: Path, domain: str, view: str) -> Path:
+    return folder / domain / f"{view}_domain_{domain}.png"
+
+
+def _image(folder: Path, frame: Frame, view: str) -> Tensor:
+    return read_image(_file(folder, "rgb", view), frame)
+
+
+def _read(folder: Path, domain: str, size: tuple[int, int], view: str) -> Tensor:
+    path, (_, convert) = _file(folder, domain, view), DOMAINS[domain]
+    values = read_codes(path)
+    try:
+        return resized(convert(values), size)
+    except DataError as cause:
+        raise DataError(f"{path}: {cause}") from cause
 
 
 def split_buildings(path: Path) -> dict[str, list[str]]:
     """Return the buildings of each split; `DataError` if one is in two splits."""
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = list(csv.DictReader(read_lines(path)))
     missing = {"id", *PARTS.values()} - set(rows[0] if rows else ())
     if missing:
         raise DataError(
@@ -135,7 +150,3 @@ def split_buildings(path: Path) -> dict[str, list[str]]:
         if sum(row[name] == "1" for name in PARTS.values()) > 1:
             raise DataError(f"{path}: the building {row['id']} is in two splits, expected one")
     return {part: [row["id"] for row in rows if row[name] == "1"] for part, name in PARTS.items()}
-
-
-def _sized(values: Array, *, convert: Callable[[Array], Tensor], size: tuple[int, int]) -> Tensor:
-    return resized(convert(np.asarray(values)), size)

@@ -1,8 +1,7 @@
 """Message passing with a network of the edges, and Set2Set: the network of the tables of QM9.
 
 Paper: Justin Gilmer, Samuel S. Schoenholz, Patrick F. Riley, Oriol Vinyals and George E. Dahl,
-"Neural Message Passing for Quantum Chemistry", ICML 2017, section 5; Oriol Vinyals, Samy Bengio and
-Manjunath Kudlur, "Order Matters: Sequence to Sequence for Sets", ICLR 2016 (Set2Set).
+"Neural Message Passing for Quantum Chemistry", ICML 2017, section 5.
 """
 
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from mtlkit.backbones import Backbone, BackboneModule, Batch, InputSpecs, VectorFeatures
 from mtlkit.plugins import AssemblyError, at_least
+from mtlkit_benchmarks.set2set import Set2Set
 
 ATOMS, POSITIONS, MASK = "atoms", "positions", "mask"
 
@@ -62,7 +62,7 @@ class NNConvBackbone(BackboneModule):
         self.matrices = nn.Linear(config.hidden, width * width)
         self.own = nn.Linear(width, width)  # of a node's own state, with the bias of the message
         self.update = nn.GRUCell(width, width)
-        self.query = nn.LSTMCell(2 * width, width)
+        self.readout = Set2Set(width, config.readout)
         self.last = nn.Linear(2 * width, width)
         self.features = VectorFeatures(width=width)
 
@@ -84,7 +84,7 @@ class NNConvBackbone(BackboneModule):
             message = (self.messages(states, hidden, pairs) + self.own(states)).relu()
             flat = self.update(message.flatten(0, 1), states.flatten(0, 1))
             states = flat.view_as(states)
-        features: Tensor = self.last(self._set2set(states, mask)).relu()
+        features: Tensor = self.last(self.readout(states, mask)).relu()
         return features
 
     def messages(self, states: Tensor, hidden: Tensor, pairs: Tensor) -> Tensor:
@@ -99,16 +99,3 @@ class NNConvBackbone(BackboneModule):
         message = torch.einsum("nijk,njek->nie", weighted, products)
         constant = states @ self.matrices.bias.view(size, size)
         return message + pairs @ constant
-
-    def _set2set(self, states: Tensor, mask: Tensor) -> Tensor:
-        """Return a vector (N, 2 D) of the nodes of each graph, in any order of them."""
-        count, _, size = states.shape
-        read = states.new_zeros(count, 2 * size)
-        memory = (states.new_zeros(count, size), states.new_zeros(count, size))
-        for _ in range(self.config.readout):
-            memory = self.query(read, memory)
-            query = memory[0]
-            scores = torch.einsum("nad,nd->na", states, query).masked_fill(~mask, -torch.inf)
-            weights = scores.softmax(dim=1)
-            read = torch.cat([query, torch.einsum("na,nad->nd", weights, states)], dim=1)
-        return read

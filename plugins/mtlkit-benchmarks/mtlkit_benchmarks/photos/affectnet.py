@@ -14,7 +14,7 @@ import torch
 from mtlkit.data import Categorical, Data, Frame, Loading, Numeric, Split
 from mtlkit.plugins import MISSING, DataError, at_least
 from mtlkit_benchmarks.trees.files import existing, image_rows, read_npy
-from mtlkit_benchmarks.trees.layout import Layout, Part
+from mtlkit_benchmarks.trees.layout import Layout, TreePart
 from mtlkit_benchmarks.trees.source import WithoutValidation
 
 EXPRESSIONS = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger",
@@ -43,7 +43,7 @@ class AffectNet(WithoutValidation):
 
     def layout(self) -> Layout:
         parts = [
-            Part(f"{PARTS[split]}/{kind}", count=count)
+            TreePart(f"{PARTS[split]}/{kind}", count=count)
             for split, count in SAMPLES.items()
             for kind in ("images/*.jpg", *(f"annotations/*_{n}.npy" for n in ("exp", "val", "aro")))
         ]

@@ -14,7 +14,7 @@ from mtlkit.data import Data, Frame, Labels, Loading, Split
 from mtlkit.plugins import DataError, at_least
 from mtlkit_benchmarks.photos.head_pose import POSE
 from mtlkit_benchmarks.trees.files import existing, image_rows, read_lines
-from mtlkit_benchmarks.trees.layout import Layout, Part
+from mtlkit_benchmarks.trees.layout import Layout, TreePart
 from mtlkit_benchmarks.trees.source import WithoutValidation
 
 IMAGES = 15_678
@@ -37,8 +37,8 @@ class BIWI(WithoutValidation):
 
     def layout(self) -> Layout:
         parts = (
-            Part("[0-9][0-9]/*_rgb.png", count=IMAGES),
-            Part("[0-9][0-9]/*_pose.txt", count=IMAGES),
+            TreePart("[0-9][0-9]/*_rgb.png", count=IMAGES),
+            TreePart("[0-9][0-9]/*_pose.txt", count=IMAGES),
         )
         page = "the page Biwi Kinect Head Pose Database of ETH Zurich, or Kaggle"
         return Layout("BIWI Kinect Head Pose", page, parts)

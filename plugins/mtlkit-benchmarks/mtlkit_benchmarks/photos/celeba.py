@@ -23,7 +23,7 @@ from mtlkit.data import (
 )
 from mtlkit.plugins import DataError, at_least, one_of
 from mtlkit_benchmarks.trees.files import existing, first_file, image_rows, read_lines
-from mtlkit_benchmarks.trees.layout import Layout, Part
+from mtlkit_benchmarks.trees.layout import Layout, TreePart
 from mtlkit_benchmarks.trees.source import OfficialTree
 
 SAMPLES = {"train": 162_770, "validation": 19_867, "test": 19_962}
@@ -67,9 +67,9 @@ class CelebA(OfficialTree):
         count = sum(SAMPLES.values())
         first, *others = (f"{name}/*.*" for name in IMAGES)
         parts = (
-            Part(first, tuple(others), count),
-            Part(f"Anno/{ATTRIBUTES}", (ATTRIBUTES,), 1),
-            Part(f"Eval/{PARTS}", (PARTS,), 1),
+            TreePart(first, tuple(others), count),
+            TreePart(f"Anno/{ATTRIBUTES}", (ATTRIBUTES,), 1),
+            TreePart(f"Eval/{PARTS}", (PARTS,), 1),
         )
         page = "the page Large-scale CelebFaces Attributes (CelebA) Dataset of mmlab.ie.cuhk.edu.hk"
         return Layout("CelebA, aligned and cropped", page, parts)
@@ -96,7 +96,9 @@ class CelebA(OfficialTree):
             paths = existing([images / Path(name).with_suffix(suffix) for name in chosen])
             splits[split] = Split(
                 inputs=image_rows(paths, frame, loading),
-                columns={name: self._column(name, labels[:, k]) for k, name in enumerate(names)},
+                columns={
+                    name: self._column(name, labels[:, k].long()) for k, name in enumerate(names)
+                },
                 ids=chosen,
             )
         return Data(
@@ -106,30 +108,34 @@ class CelebA(OfficialTree):
 
     def _column(self, name: str, labels: Tensor) -> Column:
         if self.labels == "classes":
-            return Categorical(labels.contiguous(), ("no", "yes"))
-        return Labels(MultiLabelTarget(names=(name,)), labels.unsqueeze(1).contiguous())
+            return Categorical(labels, ("no", "yes"))
+        return Labels(MultiLabelTarget(names=(name,)), labels.unsqueeze(1))
 
 
 def read_attributes(path: Path) -> tuple[list[str], list[str], Tensor]:
-    """Return the names of attributes, the names of images, and 1 or 0 for each (N, 40)."""
+    """Return the names of attributes, the images, and 1 or 0 for each (N, 40) in uint8."""
     lines = read_lines(path)
     if len(lines) < 3 or not lines[0].strip().isdigit():
         raise DataError(f"{path}: got {lines[:1]}, expected the number of images in the first line")
-    names, rows = lines[1].split(), [line.split() for line in lines[2:]]
+    names = lines[1].split()
     if names != NAMES:
         raise DataError(f"{path}: got {len(names)} names, expected {', '.join(NAMES[:2])} to Young")
-    if len(rows) != int(lines[0]):
+    if len(lines) - 2 != int(lines[0]):
         raise DataError(
-            f"{path}: got {len(rows):,} images, expected the {lines[0]} of its first line"
+            f"{path}: got {len(lines) - 2:,} images, expected the {lines[0]} of its first line"
         )
-    for number, row in enumerate(rows, start=3):
-        if len(row) != len(names) + 1 or set(row[1:]) - {"1", "-1"}:
+    images, values = list[str](), bytearray()
+    for number, line in enumerate(lines[2:], start=3):
+        image, *cells = line.split()
+        if len(cells) != len(names) or set(cells) - {"1", "-1"}:
             raise DataError(
-                f"{path}: line {number}: got {' '.join(row)[:60]!r}, expected a name and "
+                f"{path}: line {number}: got {line[:60]!r}, expected a name and "
                 f"{len(names)} values of 1 or -1"
             )
-    values = torch.tensor([[value == "1" for value in row[1:]] for row in rows]).long()
-    return names, [row[0] for row in rows], values
+        images.append(image)
+        values.extend(cell == "1" for cell in cells)
+    table = torch.frombuffer(values, dtype=torch.uint8).view(-1, len(names))
+    return names, images, table
 
 
 def read_partition(path: Path) -> dict[str, int]:

@@ -12,8 +12,8 @@ import attrs
 
 from mtlkit.data import Categorical, Data, Frame, Loading, Split
 from mtlkit.plugins import DataError, at_least
-from mtlkit_benchmarks.trees.files import existing, image_rows
-from mtlkit_benchmarks.trees.layout import Layout, Part
+from mtlkit_benchmarks.trees.files import existing, image_rows, read_lines
+from mtlkit_benchmarks.trees.layout import Layout, TreePart
 from mtlkit_benchmarks.trees.source import WithoutValidation
 
 VOCABULARY = {
@@ -38,8 +38,10 @@ class FairFace(WithoutValidation):
     size: int = attrs.field(default=64, validator=at_least(1))
 
     def layout(self) -> Layout:
-        parts = [Part(f"fairface_label_{name}.csv", count=1) for name in PARTS.values()]
-        parts += [Part(f"{PARTS[split]}/*.jpg", count=count) for split, count in SAMPLES.items()]
+        parts = [TreePart(f"fairface_label_{name}.csv", count=1) for name in PARTS.values()]
+        parts += [
+            TreePart(f"{PARTS[split]}/*.jpg", count=count) for split, count in SAMPLES.items()
+        ]
         return Layout("FairFace", "the README of joojs/fairface on GitHub", tuple(parts))
 
     def samples(self) -> Mapping[str, int]:
@@ -51,8 +53,7 @@ class FairFace(WithoutValidation):
 
     def _split(self, folder: Path, name: str, loading: Loading) -> Split:
         path = folder / f"fairface_label_{name}.csv"
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
+        rows = list(csv.DictReader(read_lines(path)))
         missing = {"file", *VOCABULARY} - set(rows[0] if rows else ())
         if missing:
             raise DataError(f"{path}: has no column {sorted(missing)[0]!r}")

@@ -18,7 +18,7 @@ from torch import Tensor
 from mtlkit.data import Data, Labels, Loading, Split, VectorTarget, threads
 from mtlkit.plugins import DataError, at_least
 from mtlkit_benchmarks.trees.files import existing, read_mat, variable
-from mtlkit_benchmarks.trees.layout import Layout, Part
+from mtlkit_benchmarks.trees.layout import Layout, TreePart
 from mtlkit_benchmarks.trees.on_access import OnAccess
 from mtlkit_benchmarks.trees.source import WithoutValidation
 
@@ -50,7 +50,7 @@ class HeadPose(WithoutValidation):
 
     def layout(self) -> Layout:
         parts = [
-            Part(f"{tree}/**/*{suffix}", count=SAMPLES[split])
+            TreePart(f"{tree}/**/*{suffix}", count=SAMPLES[split])
             for split, tree in (("train", "300W_LP"), ("test", "AFLW2000"))
             for suffix in (".jpg", ".mat")
         ]

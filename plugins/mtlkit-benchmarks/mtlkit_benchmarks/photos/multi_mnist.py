@@ -20,7 +20,7 @@ from mtlkit.plugins import DataError, one_of
 from mtlkit_benchmarks.photos.idx import read_idx
 from mtlkit_benchmarks.photos.pickled_arrays import read_arrays
 from mtlkit_benchmarks.trees.files import first_file
-from mtlkit_benchmarks.trees.layout import Layout, Part
+from mtlkit_benchmarks.trees.layout import Layout, TreePart
 from mtlkit_benchmarks.trees.source import WithoutValidation
 
 Bytes = NDArray[np.uint8]
@@ -34,7 +34,7 @@ SAMPLES = {"train": 60_000, "test": 10_000}
 
 
 @attrs.frozen
-class Style:
+class DigitStyle:
     """The overlay of two images: the `offset` of the second one, and the number of partners."""
 
     offset: int
@@ -42,7 +42,7 @@ class Style:
     side: int  # of the result; smaller than the canvas is resized by the nearest pixel
 
 
-STYLES = {"pareto": Style(8, 2, 36), "mgda": Style(6, 1, 28)}
+STYLES = {"pareto": DigitStyle(8, 2, 36), "mgda": DigitStyle(6, 1, 28)}
 
 
 @attrs.frozen(kw_only=True)
@@ -73,7 +73,7 @@ class MultiMNIST(WithoutValidation):
         files = [name for split in ("train", "test") for name in FILES[split]]
         if not self.complete:
             files = [*FILES["test"]]
-        parts = tuple(Part(name, (f"{name}.gz",), 1) for name in files)
+        parts = tuple(TreePart(name, (f"{name}.gz",), 1) for name in files)
         page = "the page THE MNIST DATABASE of yann.lecun.com, or zalandoresearch/fashion-mnist"
         return Layout("MNIST or Fashion-MNIST", page, parts)
 
@@ -121,7 +121,7 @@ def read_digits(folder: Path) -> dict[str, tuple[Bytes, Bytes]]:
 
 
 def overlaid(
-    first: tuple[Bytes, Bytes], second: tuple[Bytes, Bytes], style: Style,
+    first: tuple[Bytes, Bytes], second: tuple[Bytes, Bytes], style: DigitStyle,
     random: np.random.Generator,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Return images (N, 1, side, side), the maxima of two of them, and their labels (N, 2).
@@ -163,7 +163,7 @@ class ParetoMNIST(WithoutValidation):
 
     def layout(self) -> Layout:
         page = 'the section "MultiMNIST" of the README of Xi-L/ParetoMTL on GitHub'
-        return Layout("the data of Pareto MTL", page, (Part(self.file, count=1),))
+        return Layout("the data of Pareto MTL", page, (TreePart(self.file, count=1),))
 
     def samples(self) -> Mapping[str, int]:
         return {"train": 120_000, "test": 20_000}

@@ -15,7 +15,7 @@ import torch
 from mtlkit.data import Categorical, Column, Data, Frame, Loading, RandomSplit, Split, split_samples
 from mtlkit.plugins import MISSING, DataError, at_least, one_of
 from mtlkit_benchmarks.trees.files import existing, image_rows, read_lines
-from mtlkit_benchmarks.trees.layout import Layout, Part
+from mtlkit_benchmarks.trees.layout import Layout, TreePart
 from mtlkit_benchmarks.trees.source import OfficialTree
 
 PARTS = {"train": "train", "validation": "val", "test": "test"}
@@ -70,7 +70,7 @@ class Office(OfficialTree):
     def layout(self) -> Layout:
         variant = VARIANTS[self.variant]
         parts = [
-            Part(
+            TreePart(
                 f"{name}/{variant.pattern}",
                 (f"{name.replace('_', ' ')}/{variant.pattern}",) if "_" in name else (),
                 count,
@@ -78,7 +78,9 @@ class Office(OfficialTree):
             for name, count in variant.domains.items()
         ]
         if self.lists is not None:
-            parts.append(Part(f"{self.lists.as_posix()}/*_*.txt", count=3 * len(variant.domains)))
+            parts.append(
+                TreePart(f"{self.lists.as_posix()}/*_*.txt", count=3 * len(variant.domains))
+            )
         return Layout(variant.title, variant.page, tuple(parts))
 
     def samples(self) -> Mapping[str, int]:

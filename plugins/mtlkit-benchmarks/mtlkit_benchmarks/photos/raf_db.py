@@ -12,7 +12,7 @@ import attrs
 from mtlkit.data import Categorical, Column, Data, Frame, Loading, Split
 from mtlkit.plugins import DataError, at_least
 from mtlkit_benchmarks.trees.files import existing, image_rows, read_lines
-from mtlkit_benchmarks.trees.layout import Layout, Part
+from mtlkit_benchmarks.trees.layout import Layout, TreePart
 from mtlkit_benchmarks.trees.source import WithoutValidation
 
 EXPRESSIONS = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
@@ -43,9 +43,9 @@ class RAFDB(WithoutValidation):
     size: int = attrs.field(default=100, validator=at_least(1))
 
     def layout(self) -> Layout:
-        parts = [Part(LIST, count=1)]
+        parts = [TreePart(LIST, count=1)]
         parts += [
-            Part(f"Image/aligned/{split}_*_aligned.jpg", count=count)
+            TreePart(f"Image/aligned/{split}_*_aligned.jpg", count=count)
             for split, count in SAMPLES.items()
         ]
         page = "the page Real-world Affective Faces Database of whdeng.cn (by request)"

@@ -28,7 +28,7 @@ NETWORKS: tuple[tuple[Backbone, str], ...] = (
 
 
 @attrs.frozen(kw_only=True)
-class Protocol:
+class TrainingProtocol:
     """Data, network, training and selection, which must agree for results to be comparable."""
 
     data: str
@@ -40,13 +40,13 @@ class Protocol:
     selection: str
 
 
-def protocol_of(recipe: Recipe) -> Protocol:
+def protocol_of(recipe: Recipe) -> TrainingProtocol:
     """Return the protocol of a recipe; `data` is empty for a source of another package."""
     data = recipe.data
     kind = f"{type(data).__module__}:{type(data).__name__}".removeprefix("mtlkit_benchmarks.")
     names = {known.source: name for name, known in SOURCES.items()}
     sizes = getattr(recipe.train.batches, "sizes", {})
-    return Protocol(
+    return TrainingProtocol(
         data=f"benchmarks/{names[kind]}" if kind in names else "",
         variant=str(getattr(data, "variant", getattr(data, "country", ""))),
         complete=bool(getattr(data, "complete", True)),
@@ -88,7 +88,7 @@ def selection_of(recipe: Recipe) -> str:
     return "last epoch"
 
 
-def differences(table: PublishedTable, protocol: Protocol, measured: set[str]) -> list[str]:
+def differences(table: PublishedTable, protocol: TrainingProtocol, measured: set[str]) -> list[str]:
     """Return what differs between a run and a table; comparable results have no difference.
 
     `measured` are the metrics of the run by name.

@@ -54,10 +54,13 @@ def test_metrics(run: Run) -> dict[str, float]:
 
 def mean_of_last(log: Path, count: int) -> dict[str, float]:
     """Return the means of each metric over the last `count` validations in a log."""
-    events = (json.loads(line) for line in log.read_text(encoding="utf-8").splitlines())
-    validations: Sequence[Mapping[str, float]] = [
-        event["metrics"] for event in events if event["kind"] == "evaluation"
-    ]
+    try:
+        events = [json.loads(line) for line in log.read_bytes().splitlines()]
+        validations: Sequence[Mapping[str, float]] = [
+            event["metrics"] for event in events if event["kind"] == "evaluation"
+        ]
+    except (OSError, ValueError, LookupError, TypeError) as cause:
+        raise DataError(f"{log}: cannot be read as the log of a run: {cause}") from cause
     if len(validations) < count:
         raise DataError(f"{log}: got {len(validations)} validations, expected at least {count}")
     kept = validations[-count:]

@@ -7,7 +7,7 @@ import attrs
 
 from mtlkit import Recipe
 from mtlkit.evaluators import Block, Section, TableBlock, Text
-from mtlkit_benchmarks.published.protocol import Protocol, differences, protocol_of
+from mtlkit_benchmarks.published.protocol import TrainingProtocol, differences, protocol_of
 from mtlkit_benchmarks.published.tables import PublishedTable, mean_ranks, tables_of
 
 OWN = "here: "
@@ -31,7 +31,7 @@ def published_sections(
 
 def section(
     table: PublishedTable,
-    protocol: Protocol | None = None,
+    protocol: TrainingProtocol | None = None,
     metrics: Mapping[str, Mapping[str, float]] | None = None,
     selection: str | None = None,
 ) -> Section:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mtlkit.data import Categorical, Data, InputSpec, Loading, Split
 from mtlkit.plugins import DataError, one_of
-from mtlkit_benchmarks.trees.layout import Layout, Part
+from mtlkit_benchmarks.trees.layout import Layout, TreePart
 from mtlkit_benchmarks.trees.on_access import Numbered
 from mtlkit_benchmarks.trees.source import WithoutValidation
 
@@ -53,7 +53,7 @@ class CsvRows:
 
 
 @attrs.frozen
-class Scan:
+class TableScan:
     """The start of each line of a table, the labels, and the largest ids, read in one pass."""
 
     starts: Tensor
@@ -76,7 +76,7 @@ class AliExpress(WithoutValidation):
 
     def layout(self) -> Layout:
         parts = tuple(
-            Part(f"AliExpress_{self.country}/{name}.csv", (f"{name}.csv",), 1)
+            TreePart(f"AliExpress_{self.country}/{name}.csv", (f"{name}.csv",), 1)
             for name in ("train", "test")
         )
         page = "the page AliExpress Searching of tianchi.aliyun.com, data set 74690"
@@ -112,7 +112,7 @@ class AliExpress(WithoutValidation):
         return Data(train=splits["train"], test=splits["test"], inputs=specs)
 
 
-def scan(path: Path) -> Scan:
+def scan(path: Path) -> TableScan:
     """Read a table once; `DataError` names the line of a mistake."""
     starts, labels = array("q"), [array("b"), array("b")]
     largest = np.zeros(FIELDS, dtype=np.int64)
@@ -141,7 +141,7 @@ def scan(path: Path) -> Scan:
     if not starts:
         raise DataError(f"{path}: has no row")
     codes = [torch.frombuffer(known, dtype=torch.int8).long() for known in labels]
-    return Scan(
+    return TableScan(
         torch.frombuffer(starts, dtype=torch.int64),
         dict(zip(LABELS, codes, strict=True)),
         tuple(largest.tolist()),

@@ -17,7 +17,7 @@ from mtlkit.data import Categorical, Column, Data, Loading, RandomSplit, Split, 
 from mtlkit.plugins import DataError, one_of
 from mtlkit_benchmarks.tables.encoded_rows import Encoding
 from mtlkit_benchmarks.trees.files import first_file
-from mtlkit_benchmarks.trees.layout import Layout, Part
+from mtlkit_benchmarks.trees.layout import Layout, TreePart
 from mtlkit_benchmarks.trees.source import OfficialTree
 
 COLUMNS = 42
@@ -59,7 +59,7 @@ class CensusIncome(OfficialTree):
 
     def layout(self) -> Layout:
         names = ("census-income.data", "census-income.test")[0 if self.complete else 1 :]
-        parts = tuple(Part(name, (f"{name}.gz",), 1) for name in names)
+        parts = tuple(TreePart(name, (f"{name}.gz",), 1) for name in names)
         return Layout("Census-Income (KDD)", "its page at archive.ics.uci.edu", parts)
 
     def samples(self) -> Mapping[str, int]:

@@ -26,7 +26,8 @@ from mtlkit.data import (
 from mtlkit.plugins import MISSING, DataError, at_least, optional
 from mtlkit_benchmarks.tables import arff
 from mtlkit_benchmarks.tables.arff import Arff, Attribute, read_arff
-from mtlkit_benchmarks.trees.layout import Layout, Part
+from mtlkit_benchmarks.trees.files import read_lines
+from mtlkit_benchmarks.trees.layout import Layout, TreePart
 from mtlkit_benchmarks.trees.source import OfficialTree
 
 TARGETS = {"wq": 14, "atp1d": 6, "atp7d": 6, "osales": 12, "scpf": 3, "jura": 3, "enb": 2, "edm": 2,
@@ -59,7 +60,7 @@ class Mulan(OfficialTree):
 
     def layout(self) -> Layout:
         page = "the page Datasets of mulan.sourceforge.net, or tsoumakas/mulan on GitHub"
-        return Layout(f"{self.name} of Mulan", page, (Part(f"{self.name}*.arff"),))
+        return Layout(f"{self.name} of Mulan", page, (TreePart(f"{self.name}*.arff"),))
 
     def read_tree(self, folder: Path, loading: Loading) -> Data:
         names = [self.name, f"{self.name}-train", f"{self.name}-test"]
@@ -119,7 +120,7 @@ def label_names(path: Path) -> list[str]:
     if not path.is_file():
         return []
     # a list of tags, so that no parser of XML with its entities is needed
-    names = re.findall(r"<label\s+name=\"([^\"]*)\"", path.read_text(encoding="utf-8"))
+    names = re.findall(r"<label\s+name=\"([^\"]*)\"", "\n".join(read_lines(path)))
     if not names:
         raise DataError(f"{path}: has no <label name=...>")
     return names

@@ -18,7 +18,7 @@ from mtlkit.plugins import DataError
 from mtlkit_benchmarks.molecules import ELEMENTS, Molecules
 from mtlkit_benchmarks.qm9 import HARTREE, UNITS, atomization
 from mtlkit_benchmarks.random_splits import random_splits
-from mtlkit_benchmarks.trees.layout import Layout, Part
+from mtlkit_benchmarks.trees.layout import Layout, TreePart
 from mtlkit_benchmarks.trees.source import OfficialTree
 
 MOLECULES = 130_831
@@ -57,7 +57,7 @@ class QM9Pack(OfficialTree):
         return tuple(UNITS)
 
     def layout(self) -> Layout:
-        parts = tuple(Part(f"qm9_part{number}.csv", count=1) for number in (1, 2, 3))
+        parts = tuple(TreePart(f"qm9_part{number}.csv", count=1) for number in (1, 2, 3))
         return Layout("QM9", "the folder data of the package qm9pack on PyPI", parts)
 
     def samples(self) -> Mapping[str, int]:

@@ -15,7 +15,7 @@ from mtlkit.data import Categorical, Column, Data, Loading, Numeric, RandomSplit
 from mtlkit.plugins import DataError
 from mtlkit_benchmarks.random_splits import random_splits
 from mtlkit_benchmarks.trees.files import read_mat, variable
-from mtlkit_benchmarks.trees.layout import Layout, Part
+from mtlkit_benchmarks.trees.layout import Layout, TreePart
 from mtlkit_benchmarks.trees.source import OfficialTree
 
 SCHOOLS, PUPILS = 139, 15_362
@@ -40,7 +40,7 @@ class School(OfficialTree):
 
     def layout(self) -> Layout:
         page = "the folder data of jiayuzhou/MALSAR on GitHub"
-        return Layout("School", page, (Part("school.mat", count=1),))
+        return Layout("School", page, (TreePart("school.mat", count=1),))
 
     def read_tree(self, folder: Path, loading: Loading) -> Data:
         path = folder / "school.mat"

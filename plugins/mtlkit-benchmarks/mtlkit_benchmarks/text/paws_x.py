@@ -17,7 +17,7 @@ from torch import Tensor
 from mtlkit.data import Categorical, Column, Data, InputSpec, Loading, Split
 from mtlkit.plugins import MISSING, DataError, at_least, each, nonempty, one_of
 from mtlkit_benchmarks.trees.files import optional, read_lines
-from mtlkit_benchmarks.trees.layout import Layout, Part
+from mtlkit_benchmarks.trees.layout import Layout, TreePart
 from mtlkit_benchmarks.trees.source import OfficialTree
 
 PARTS = {"train": "train", "validation": "dev", "test": "test"}
@@ -56,12 +56,12 @@ class PawsX(OfficialTree):
 
     def layout(self) -> Layout:
         parts = [
-            Part(f"{part}-{language}.tsv", count=1)
+            TreePart(f"{part}-{language}.tsv", count=1)
             for language in self.languages
             for part in PARTS.values()
         ]
         if self.vocabulary is not None:
-            parts.append(Part(self.vocabulary.as_posix(), count=1))
+            parts.append(TreePart(self.vocabulary.as_posix(), count=1))
         page = "the README of google-research/xtreme, or google-research-datasets/paws, on GitHub"
         return Layout("PAWS-X", page, tuple(parts))
 

@@ -8,12 +8,12 @@ from mtlkit.plugins import DataError
 
 
 @attrs.frozen
-class Part:
+class TreePart:
     """Files of a tree: a glob `pattern`, other patterns for the same files, and their number.
 
     `count` is the published number of files, or None if at least one is expected.
 
-    >>> Part("Img/*.jpg", ("*.jpg",), count=2).found(Path("nowhere"))
+    >>> TreePart("Img/*.jpg", ("*.jpg",), count=2).found(Path("nowhere"))
     ('Img/*.jpg', 0)
     """
 
@@ -52,7 +52,7 @@ class Layout:
 
     title: str
     page: str
-    parts: tuple[Part, ...]
+    parts: tuple[TreePart, ...]
 
     def faults(self, folder: Path, *, complete: bool = True) -> list[str]:
         """Return what is missing in `folder`; without `complete` a part of the files is enough."""

@@ -14,9 +14,9 @@ import attrs
 import numpy as np
 from PIL import Image, ImageOps
 
-from mtlkit.data import FORMATS
+from mtlkit.data import FORMATS, similarity, warp
 from mtlkit.plugins import DataError, replaced_folder, write_file
-from mtlkit_face.data.alignment import Points, Template, similarity, warp
+from mtlkit_face.data.alignment import Points, Template
 from mtlkit_face.data.landmarks import Landmarks
 from mtlkit_face.data.listing import SUFFIXES, files_of
 from mtlkit_face.data.stored_faces import chunks
@@ -145,7 +145,7 @@ def _align(
             inside = (points >= -0.5) & (points < np.array([width, height]) - 0.5)
             if not inside.all(axis=1).any():
                 raise DataError(f"all points are outside of its {width} x {height} pixels")
-            aligned = warp(image, transform, template.size)
+            aligned = warp(image, transform, (template.size, template.size))
     except DataError as cause:
         return AlignmentResult(name, failure=str(cause), kind="points that cannot be aligned")
     except Exception as cause:  # decoders raise many types of exceptions for a damaged file

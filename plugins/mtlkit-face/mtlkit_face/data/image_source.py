@@ -1,9 +1,9 @@
 """Base of data sources of encoded face images: exclude, check, label, hold out, mirror."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 import numpy as np
@@ -11,32 +11,28 @@ import numpy.typing as npt
 import torch
 
 from mtlkit.data import (
+    Boxes,
     Categorical,
     Data,
     DataSource,
     DecoderPool,
     Frame,
+    Landmarks,
     Loading,
+    RandomSplit,
+    RegionTable,
     Split,
     StoredImages,
     read_new_images,
     threads,
 )
-from mtlkit.plugins import DataError, at_least, between
-from mtlkit_face.data.holdout import holdout_mask
+from mtlkit.plugins import DataError, at_least, between, word_or
+from mtlkit_face.data.face_ids import FaceIds
 from mtlkit_face.data.input_files import locate, read_lines
 from mtlkit_face.data.listing import FaceListing
 from mtlkit_face.data.side_labels import SideLabels, read_side_labels
-from mtlkit_face.data.stored_faces import (
-    MAX_SHOWN,
-    SQUARE,
-    StoredFaces,
-    fault_report,
-    find_faults,
-)
-
-MIRROR = "#mirror"
-"""Suffix of the id of a mirrored image."""
+from mtlkit_face.data.split_positions import SplitPositions
+from mtlkit_face.data.stored_faces import MAX_SHOWN, StoredFaces, fault_report, find_faults
 
 Positions = npt.NDArray[np.integer]
 
@@ -54,6 +50,11 @@ def _columns_of_labels(
         raise ValueError(f"{field.name}: requires a table; set `labels`")
     if field.name == "numeric" and (both := set(value) & set(faces.classes)):
         raise ValueError(f"numeric: {sorted(both)[0]!r} is also in `classes`; remove one of them")
+
+
+def _one_region(faces: "FaceImageSource", _: "attrs.Attribute[Any]", value: object) -> None:
+    if value is not None and faces.boxes is not None:
+        raise ValueError("landmarks: expected one of `boxes` and `landmarks`, got both")
 
 
 def _mirrored(faces: "FaceImageSource", field: "attrs.Attribute[Any]", value: object) -> None:
@@ -89,6 +90,16 @@ class FaceImageSource(DataSource):
     (gray), most others 112 and 3. The text file `without` names subjects to exclude, one per line.
     `validation` is the fraction of each subject's images that is held out of training.
 
+    `boxes` cuts faces out, and `landmarks` aligns them, by a table with a row for each image, see
+    `mtlkit.data.Boxes` and `Landmarks`. Without them, `crop` is the part of the largest centered
+    square that is kept, or ``whole`` for the whole image, stretched. The rule is saved with the
+    run, and new images are framed by it.
+
+    `split` splits the data as that of `images` does: `groups: subject` gives a test split of unseen
+    subjects. A column `split` of `labels` (train, validation, test) names the split of each image
+    instead; without it, an image is in training. Subjects that are only in the test split are
+    missing there as classes.
+
     `labels` is a table, CSV or Parquet, with a column `file`, such as the output of `mtlkit face
     label-pose`. `classes` and `numeric` are the columns to read as labels. A label is missing if
     its cell is empty, if its class is ``-1``, or if the image is not in the table.
@@ -104,6 +115,12 @@ class FaceImageSource(DataSource):
     size: int = attrs.field(default=100, validator=at_least(8))
     channels: int = attrs.field(default=1, validator=gray_or_rgb)
     without: Path | None = None
+    crop: float | Literal["whole"] = attrs.field(
+        default=1.0, validator=word_or("whole", between(0.01, 1))
+    )
+    boxes: Boxes | None = None
+    landmarks: Landmarks | None = attrs.field(default=None, validator=_one_region)
+    split: RandomSplit | None = None
     validation: float = attrs.field(default=0.0, validator=between(0, 0.9))
     seed: int = attrs.field(default=0, validator=at_least(0))
     labels: Path | None = None
@@ -121,8 +138,26 @@ class FaceImageSource(DataSource):
         if value and not self.check:
             raise ValueError("skip_bad: requires the check of all images; remove `check: false`")
 
+    def __attrs_post_init__(self) -> None:
+        label = self.split and (self.split.groups or self.split.stratify)
+        if label not in (None, "subject"):
+            raise ValueError(f"split: got the label {label!r}, expected subject")
+        if self.split is not None and self.validation:
+            raise ValueError("validation: expected one of `split` and `validation`, got both")
+
+    @property
+    def region_table(self) -> RegionTable | None:
+        """Table of the regions to cut out, if any."""
+        return self.boxes or self.landmarks
+
+    @property
+    def frame(self) -> Frame:
+        whole = self.crop == "whole" or self.region_table is not None
+        crop = None if whole else float(self.crop)
+        return Frame(self.size, self.size, self.channels, crop=crop)
+
     def read(self, rows: object, preprocessing: Mapping[str, Any], loading: Loading) -> Split:
-        return read_new_images(rows, Frame(self.size, self.size, self.channels), loading)
+        return read_new_images(rows, self.frame, loading, self.region_table)
 
 
 def load_listing(
@@ -132,11 +167,17 @@ def load_listing(
 
     Raises `DataError` if images or labels cannot be used.
     """
-    frame = Frame(source.size, source.size, source.channels, square=SQUARE)
+    frame = source.frame
     facts = {"images": f"{len(listing.ids):,}"}
     kept, exclusions = _not_excluded(source, listing, root, loading)
     facts |= exclusions
-    bad = find_faults(listing.store, frame, loading) if source.check else {}
+    bases = (root if root.is_dir() else root.parent, loading.base, Path())
+    regions, bad = None, {}
+    if (table := source.region_table) is not None:
+        path = locate(table.table, bases, "table")
+        regions, bad = table.regions(path, listing.ids, frame)
+    if source.check:
+        bad = find_faults(listing.store, frame, loading, regions) | bad
     bad = {position: fault for position, fault in bad.items() if kept[position]}
     if bad and not source.skip_bad:
         raise DataError(
@@ -150,19 +191,22 @@ def load_listing(
         raise DataError(f"{root}: no image remains to train on")
     labels = SideLabels({}, {})
     if source.labels is not None:
-        bases = (root if root.is_dir() else root.parent, loading.base, Path())
         labels = read_side_labels(
             locate(source.labels, bases, "labels"), listing.ids, source.classes, source.numeric
         )
-    splits = _SplitPositions.of(source, listing, np.flatnonzero(kept))
+    splits = SplitPositions.of(
+        listing, labels, np.flatnonzero(kept), source.split, source.validation, source.seed
+    )
     pool = DecoderPool(threads(loading))
-    images = StoredImages(listing.store, frame, pool, checked_before=source.check)
+    images = StoredImages(listing.store, frame, pool, checked_before=source.check, regions=regions)
     faces = _LabeledFaces(source, listing, labels, images, splits)
     return Data(
         train=faces.split(splits.train, mirror=source.mirror),
         validation=faces.split(splits.validation, mirror=False) if len(splits.validation) else None,
-        open_labels=frozenset(),
+        test=faces.split(splits.test, mirror=False) if len(splits.test) else None,
+        open_labels=frozenset({"subject"}) if len(splits.test) else frozenset(),
         summary=facts | _facts(source, listing, labels, splits),
+        frame=frame,
     )
 
 
@@ -189,46 +233,6 @@ def _not_excluded(
 
 
 @attrs.frozen(eq=False)
-class _SplitPositions:
-    """Positions of training and validation images, and the subjects' names."""
-
-    train: Positions
-    validation: Positions
-    names: tuple[str, ...]
-
-    @classmethod
-    def of(
-        cls, source: FaceImageSource, listing: FaceListing, kept: Positions
-    ) -> "_SplitPositions":
-        present, codes = np.unique(listing.codes[kept], return_inverse=True)
-        held_out = holdout_mask(codes, source.validation, source.seed)
-        names = tuple(listing.names[code] for code in present)
-        kept = kept.astype(np.int32)  # half the memory
-        return cls(kept[~held_out], kept[held_out], names)
-
-
-@attrs.frozen(eq=False)
-class FaceIds(Sequence[str]):
-    """The `ids` of the faces at `positions` (N,), made on access; `flipped` (N,) have a suffix.
-
-    >>> FaceIds(["a", "b"], np.array([1, 0]), np.array([False, True]))[1]
-    'a#mirror'
-    """
-
-    ids: Sequence[str]
-    positions: Positions
-    flipped: npt.NDArray[np.bool_]
-
-    def __len__(self) -> int:
-        return len(self.positions)
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return FaceIds(self.ids, self.positions[index], self.flipped[index])
-        return self.ids[self.positions[index]] + (MIRROR if self.flipped[index] else "")
-
-
-@attrs.frozen(eq=False)
 class _LabeledFaces:
     """Images and labels of all listed faces."""
 
@@ -236,7 +240,7 @@ class _LabeledFaces:
     listing: FaceListing
     labels: SideLabels
     images: StoredImages
-    splits: _SplitPositions
+    splits: SplitPositions
 
     def split(self, positions: Positions, *, mirror: bool) -> Split:
         """Return the faces at `positions`, followed by their mirror images if `mirror`."""
@@ -245,9 +249,12 @@ class _LabeledFaces:
             flipped = np.concatenate([flipped, ~flipped])
             positions = np.concatenate([positions, positions])
         listing = self.listing
-        code_of = {name: code for code, name in enumerate(self.splits.names)}
+        names = self.splits.names
+        if positions is self.splits.test:
+            names += self.splits.unseen
+        code_of = {name: code for code, name in enumerate(names)}
         table = torch.tensor([code_of.get(name, -1) for name in listing.names])
-        subject = Categorical(table[listing.codes[positions]], self.splits.names)
+        subject = Categorical(table[listing.codes[positions]], names)
         return Split(
             inputs=StoredFaces.at(self.images, positions, flipped),
             columns={
@@ -259,7 +266,7 @@ class _LabeledFaces:
 
 
 def _facts(
-    source: FaceImageSource, listing: FaceListing, labels: SideLabels, splits: _SplitPositions
+    source: FaceImageSource, listing: FaceListing, labels: SideLabels, splits: SplitPositions
 ) -> dict[str, str]:
     color = "gray" if source.channels == 1 else "RGB"
     mirrored = ", and their mirror images" if source.mirror else ""
@@ -269,6 +276,15 @@ def _facts(
         "training images": f"{len(splits.train):,}{mirrored}",
         "validation images": f"{len(splits.validation):,}",
     }
+    if len(splits.test):
+        facts["test images"] = (
+            f"{len(splits.test):,} of {len(splits.tested):,} subjects, "
+            f"{len(splits.unseen):,} unseen"
+        )
+    if source.region_table is not None:
+        facts["framing"] = f"by {type(source.region_table).__name__.lower()}"
+    elif source.crop != "whole":
+        facts["framing"] = f"{source.crop:g} of the largest centered square"
     if listing.other:
         facts["other files"] = f"{len(listing.other):,}, such as {listing.other[0]}"
     for name, values in labels.classes.items():

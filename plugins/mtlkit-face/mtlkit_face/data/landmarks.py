@@ -7,9 +7,9 @@ from pathlib import Path, PurePosixPath
 import attrs
 import numpy as np
 
-from mtlkit.data import read_table
+from mtlkit.data import five_points, landmark_points, read_table
 from mtlkit.plugins import DataError
-from mtlkit_face.data.alignment import Points, five_points
+from mtlkit_face.data.alignment import Points
 from mtlkit_face.data.input_files import read_lines
 
 COUNTS = (5, 68)
@@ -46,8 +46,10 @@ def read_landmarks(
     """Read the landmarks of a table, by file name.
 
     A CSV or Parquet table has a column `file` and the columns ``x1 y1 x2 y2 ...`` of 5 or 68
-    points; a face with empty cells has no points. In any other format, a line is a name and 10 or
-    136 numbers, separated by spaces or tabs; `extra` is the position of one more value.
+    points, or those of named ones: ``left_eye_x left_eye_y``, and so on of right_eye, nose,
+    mouth_left and mouth_right. An empty cell is a missing point; a face without any has no points.
+    In any other format, a line is a name and 10 or 136 numbers, separated by spaces or tabs;
+    `extra` is the position of one more value.
 
     Raises `DataError` with the line number for what cannot be read.
     """
@@ -69,15 +71,7 @@ def _of_table(path: Path) -> list[_Row]:
     rows = read_table(path)
     if not rows:
         raise DataError(f"{path}: contains no rows")
-    labels = rows[0].labels
-    count = next((n for n in reversed(COUNTS) if f"x{n}" in labels), COUNTS[0])
-    names = [f"{axis}{number}" for number in range(1, count + 1) for axis in "xy"]
-    missing = [name for name in names if name not in labels]
-    if missing:
-        raise DataError(
-            f"{path}: got no column {missing[0]!r}, expected file, x1, y1, ... of 5 or 68 points"
-        )
-    return [_row(row.file, row.place, [row.labels[name] for name in names]) for row in rows]
+    return [_row(row.file, row.place, landmark_points(row)) for row in rows]
 
 
 def _of_lines(path: Path, extra: ExtraColumn) -> list[_Row]:
@@ -99,23 +93,25 @@ def _of_lines(path: Path, extra: ExtraColumn) -> list[_Row]:
             raise DataError(
                 f"{location}: got a name and {len(cells)} numbers, expected 10 or 136{hint}"
             )
-        rows.append(_row(name.strip(), location, cells))
+        rows.append(_row(name.strip(), location, _points(location, cells)))
     if not rows:
         raise DataError(f"{path}: contains no lines")
     return rows
 
 
-def _row(file: str, location: str, cells: Sequence[str | None]) -> _Row:
+def _row(file: str, location: str, points: Points) -> _Row:
     name = PurePosixPath(file)
     if name.is_absolute() or ".." in name.parts:
         raise DataError(f"{location}: the path {file!r} is outside of the folder of images")
-    if all(cell is None for cell in cells):
-        return _Row(name.as_posix(), location, None)
+    return _Row(name.as_posix(), location, None if np.isnan(points).all() else points)
+
+
+def _points(location: str, cells: Sequence[str]) -> Points:
     try:
-        numbers = [float(cell or "nan") for cell in cells]
+        numbers = [float(cell) for cell in cells]
     except ValueError as cause:
         raise DataError(f"{location}: expected pixel coordinates: {cause}") from cause
-    return _Row(name.as_posix(), location, five_points(np.array(numbers).reshape(-1, 2)))
+    return five_points(np.array(numbers).reshape(-1, 2))
 
 
 def _one_face_each(rows: Sequence[_Row], several: SeveralFaces) -> Landmarks:
@@ -142,6 +138,7 @@ def _one_face_each(rows: Sequence[_Row], several: SeveralFaces) -> Landmarks:
 
 def _extent(row: _Row) -> float:
     """Return the sum of squared distances of a face's points from their mean."""
-    if row.points is None or not np.isfinite(row.points).all():
+    if row.points is None:
         return 0.0
-    return float(np.square(row.points - row.points.mean(0)).sum())
+    known = row.points[np.isfinite(row.points).all(axis=1)]
+    return float(np.square(known - known.mean(0)).sum()) if len(known) else 0.0

@@ -21,6 +21,7 @@ HEADER = struct.Struct("<IfQQ")
 MAX_SUBJECTS = 2**24
 """Number of subjects that a float32 label can represent exactly."""
 
+_NO_LIST = bytes(4)  # the flag of a header that no list of labels follows
 _RANGE_LABELS = 2  # numbers in record 0
 _MAX_LABELS = 64  # more labels indicate a damaged header
 _MAX_HEADER = HEADER.size + 4 * _MAX_LABELS
@@ -70,7 +71,8 @@ class RecordFaces:
 
     def read(self, position: int, /) -> bytes:
         payload = self.file.read(int(self.offsets[position]))
-        return payload[parse_header(payload).start :]
+        start = HEADER.size if payload.startswith(_NO_LIST) else parse_header(payload).start
+        return payload[start:]
 
     def place(self, position: int, /) -> str:
         return f"{self.file.path}, record {self.keys[position]} at byte {self.offsets[position]}"

@@ -53,15 +53,18 @@ class Rendered(DataSource, FaceSet):
     labels: Path | None = None
 
     def read(self, rows: object, preprocessing: Mapping[str, Any], loading: Loading) -> Split:
-        return read_new_images(rows, Frame(self.size, self.size, self.channels), loading)
+        return read_new_images(rows, self.frame, loading)
+
+    @property
+    def frame(self) -> Frame:
+        return Frame(self.size, self.size, self.channels, crop=1.0)
 
     def load(self, loading: Loading) -> Data:
         """Render or load the faces of the training, validation and test splits.
 
         Raises `DataError` if the cache folder cannot be written, or if a rendering process fails.
         """
-        train = self._render(loading, test=False)
-        test = self._render(loading, test=True)
+        train, test = self.render(loading)
         labels = read_labels(self.labels, loading.base)
         held_out = holdout_mask(train.rows.subject, self.validation, self.seed)
         data = Data(
@@ -86,6 +89,10 @@ class Rendered(DataSource, FaceSet):
                 f"{unknown[0]!r}; use the table of these faces"
             )
         return data
+
+    def render(self, loading: Loading) -> tuple[RenderedSet, RenderedSet]:
+        """Render or load the faces of the training subjects, and those of the test subjects."""
+        return self._render(loading, test=False), self._render(loading, test=True)
 
     def _render(self, loading: Loading, *, test: bool) -> RenderedSet:
         label = "rendering test faces" if test else "rendering training faces"

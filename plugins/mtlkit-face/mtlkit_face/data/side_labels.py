@@ -15,16 +15,23 @@ from mtlkit.plugins import DataError
 UNKNOWN = "-1"
 """Class of a missing label, as in the paper's pose labels."""
 
-Positions = npt.NDArray[np.intp]
+SPLIT = "split"
+"""The column that names the split of a face: train, validation or test."""
+
+Positions = npt.NDArray[np.integer]
 Mirrored = npt.NDArray[np.bool_]
 
 
 @attrs.frozen(eq=False)
 class SideLabels:
-    """Labels of N faces by name: classes (None if missing) and numbers (NaN if missing)."""
+    """Labels of N faces by name: classes (None if missing) and numbers (NaN if missing).
+
+    `splits` (N,) names the split of each face, None if the table has no column `split`.
+    """
 
     classes: Mapping[str, Sequence[str | None]]
     numeric: Mapping[str, npt.NDArray[np.float32]]
+    splits: Sequence[str] | None = None
 
     def columns(
         self,
@@ -87,6 +94,7 @@ def read_side_labels(
         )
     by_class: dict[str, list[str | None]] = {name: [None] * len(ids) for name in classes}
     by_number = {name: np.full(len(ids), math.nan, np.float32) for name in numeric}
+    splits = ["train"] * len(ids) if rows and SPLIT in rows[0].labels else None
     location_of: dict[str, str] = {}
     for row in rows:
         if row.file in location_of:
@@ -94,6 +102,8 @@ def read_side_labels(
                 f"{row.place}: {row.file!r} is already listed at {location_of[row.file]}"
             )
         location_of[row.file] = row.place
+        if splits is not None:
+            splits[index[row.file]] = row.labels[SPLIT] or "train"
         for name, values in by_class.items():
             cell = row.labels[name]
             values[index[row.file]] = None if cell == UNKNOWN else cell
@@ -102,7 +112,7 @@ def read_side_labels(
     for name, values in by_class.items():
         if all(value is None for value in values):
             raise DataError(f"{table}: no face has a {name!r}")
-    return SideLabels(by_class, by_number)
+    return SideLabels(by_class, by_number, splits)
 
 
 def _number(cell: str | None, location: str) -> float:

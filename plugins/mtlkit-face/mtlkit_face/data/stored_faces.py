@@ -1,6 +1,6 @@
 """Encoded face images in files, decoded on access."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import attrs
 import numpy as np
@@ -8,7 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from mtlkit.data import Frame, Loading, Store, StoredImages, read_images
+from mtlkit.data import Frame, Loading, Region, Store, StoredImages, read_images
 
 CHUNK = 256
 """Number of images passed to the threads at a time, which bounds memory."""
@@ -49,9 +49,14 @@ class StoredFaces:
         return pixels
 
 
-def find_faults(store: Store, frame: Frame, loading: Loading) -> dict[int, str]:
+def find_faults(
+    store: Store,
+    frame: Frame,
+    loading: Loading,
+    regions: Sequence[Region | None] | None = None,
+) -> dict[int, str]:
     """Decode every image once, and return the reasons why images cannot be used, by position."""
-    return read_images(store, frame, loading, memory=0)[1]
+    return read_images(store, frame, loading, memory=0, regions=regions)[1]
 
 
 def chunks(count: int, size: int = CHUNK) -> Iterator[range]:

@@ -169,6 +169,9 @@ def _metrics(
             yield f"{start}/rank1/abs-yaw/{size}", value
         if subsets.abs_yaws:
             yield f"{start}/rank1/yaw-mean", fmean(rank1_by_abs_yaw(matches, subsets).values())
+    for kind, statistics in methods[NETWORK].score_statistics().items():
+        for name, number in attrs.asdict(statistics).items():
+            yield f"{prefix}/scores/{kind}/{name}", float(number)
     for name, matches in methods.items():
         if name != NETWORK:
             yield f"{prefix}/{name}/rank1", matches.rank1()

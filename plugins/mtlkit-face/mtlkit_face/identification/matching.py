@@ -12,13 +12,16 @@ from torch import Tensor
 
 from mtlkit_face.identification.gallery import GalleryTrial
 from mtlkit_face.metrics.rank import identification_rate, ranks
-from mtlkit_face.metrics.roc import Roc, SortedScores
+from mtlkit_face.metrics.roc import Floats, Roc, SortedScores
+from mtlkit_face.metrics.score_statistics import ScoreStatistics, score_statistics
 
 CHUNK = 1024
 """Number of probes whose scores are in memory at a time."""
 
 BINS = 20_000
 """Bins of a score histogram over [-1, 1]; their width, 0.0001, bounds the threshold's error."""
+
+CENTERS: Floats = (np.arange(BINS) + 0.5) / BINS * 2 - 1
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -50,11 +53,21 @@ class Matches:
         """Return the histogram (BINS,) over [-1, 1] of the scores of the mates."""
         return _histogram(self.mate_scores)
 
+    def score_statistics(self) -> dict[str, ScoreStatistics]:
+        """Summarize the genuine and the impostor scores, each rounded to the center of its bin."""
+        return {
+            kind: score_statistics(CENTERS, counts.numpy())
+            for kind, counts in (
+                ("genuine", self.mate_counts()),
+                ("impostor", self.impostor_counts),
+            )
+        }
+
     def roc(self) -> Roc:
         """Return the ROC curve of all scores, each rounded to the center of its bin."""
         counts = torch.cat([self.mate_counts(), self.impostor_counts]).numpy()
         used = np.flatnonzero(counts)
-        score = (used % BINS + 0.5) / BINS * 2 - 1
+        score = CENTERS[used % BINS]
         return SortedScores(score, used < BINS).roc(counts[used].astype(np.float64))
 
 

@@ -4,17 +4,15 @@ from collections.abc import Iterator, Mapping
 from statistics import fmean
 
 import torch
-import torch.nn.functional as F
 
 from mtlkit.evaluators import Block, Chart, Series, TableBlock, Text
 from mtlkit_face.identification.gallery import GalleryTrial
-from mtlkit_face.identification.matching import BINS, Matches
+from mtlkit_face.identification.matching import CENTERS, Matches
 from mtlkit_face.identification.subsets import Subsets
-from mtlkit_face.metrics.charts import cmc_chart
+from mtlkit_face.metrics.charts import cmc_chart, score_histogram
 
 NETWORK, PIXELS = "network", "raw pixels"
 RANKS = 20
-_SHOWN_BINS = 80
 
 
 def identification_blocks(
@@ -68,7 +66,13 @@ def _charts(network: Matches, pixels: Matches, subsets: Subsets, most: int) -> I
         )
     rates = {method: matches.cmc(most) for method, matches in both.items()}
     yield cmc_chart(rates, "Cumulative match characteristic")
-    yield _score_histograms(network)
+    yield score_histogram(
+        CENTERS,
+        CENTERS,
+        counts=(network.mate_counts().numpy(), network.impostor_counts.numpy()),
+        thresholds={"equal error": network.roc().equal_error().threshold},
+        caption=f"Equal error rate {network.roc().equal_error().rate:.3f}.",
+    )
 
 
 def _degrees(names: tuple[str, ...]) -> tuple[float, ...]:
@@ -77,28 +81,6 @@ def _degrees(names: tuple[str, ...]) -> tuple[float, ...]:
         return tuple(float(name) for name in names)
     except ValueError:
         return ()
-
-
-def _score_histograms(network: Matches) -> Chart:
-    """Return the densities of genuine and impostor scores, cropped to the scores that occur."""
-    both = {"genuine": network.mate_counts(), "impostor": network.impostor_counts}
-    used = (both["genuine"] + both["impostor"]).nonzero()
-    low, high = int(used[0]), int(used[-1]) + 1
-    width = max(1, -(-(high - low) // _SHOWN_BINS))
-    series = {}
-    for name, counts in both.items():
-        sums = F.pad(counts[low:high], (0, -(high - low) % width)).reshape(-1, width).sum(1)
-        centers = (low + width * (torch.arange(len(sums)) + 0.5)) / BINS * 2 - 1
-        density = sums / sums.sum() / (2 * width / BINS)
-        series[name] = Series(x=tuple(centers.tolist()), y=tuple(density.tolist()))
-    return Chart(
-        title="Scores of genuine and impostor pairs",
-        kind="area",
-        x_label="score",
-        y_label="density",
-        series=series,
-        caption=f"Equal error rate {network.roc().equal_error().rate:.3f}.",
-    )
 
 
 def _abs_yaw_table(network: Matches, pixels: Matches, subsets: Subsets) -> tuple[TableBlock, ...]:

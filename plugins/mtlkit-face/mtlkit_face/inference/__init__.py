@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mtlkit_face.inference.calibrate import CalibratedThreshold, calibrate_model
     from mtlkit_face.inference.gallery_file import (
         TemplateGallery,
         TemplateOrigin,
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
         read_gallery,
         write_gallery,
     )
+    from mtlkit_face.inference.labeled_pairs import LabeledPairs, read_pairs
     from mtlkit_face.inference.model import Embedder, FaceModel, open_model
     from mtlkit_face.inference.pictures import Embedded, embed_files, find_images
     from mtlkit_face.inference.search import (
@@ -29,35 +31,43 @@ if TYPE_CHECKING:
         SearchCandidate,
         identify,
     )
-    from mtlkit_face.inference.threshold import Threshold, threshold_of
+    from mtlkit_face.inference.threshold import Domain, Threshold, save_threshold, threshold_of
 
 _MODULES = {
     "gallery_file": "TemplateGallery TemplateOrigin enroll read_gallery write_gallery",
     "model": "Embedder FaceModel open_model",
     "pictures": "Embedded embed_files find_images",
     "search": "Answer SearchCandidate ExactIndex FaissIndex Index identify",
-    "threshold": "Threshold threshold_of",
+    "calibrate": "CalibratedThreshold calibrate_model",
+    "labeled_pairs": "LabeledPairs read_pairs",
+    "threshold": "Domain Threshold save_threshold threshold_of",
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names.split()}
 
 __all__ = [
     "Answer",
+    "CalibratedThreshold",
+    "Domain",
     "Embedded",
     "Embedder",
     "ExactIndex",
     "FaceModel",
     "FaissIndex",
     "Index",
+    "LabeledPairs",
     "SearchCandidate",
     "TemplateGallery",
     "TemplateOrigin",
     "Threshold",
+    "calibrate_model",
     "embed_files",
     "enroll",
     "find_images",
     "identify",
     "open_model",
     "read_gallery",
+    "read_pairs",
+    "save_threshold",
     "threshold_of",
     "write_gallery",
 ]

@@ -52,18 +52,29 @@ _threshold = click.option(
     "--threshold",
     type=float,
     default=None,
-    help="Lowest score of the same person. Default: that of equal error in the run's evaluation.",
+    help="Lowest score of the same person. Default: that of `mtlkit face calibrate`, or of equal "
+    "error in the run's evaluation.",
+)
+regions_option = click.option(
+    "--regions",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=None,
+    help="Table of the boxes or landmarks of the images, by which the run's images were cut out; "
+    "its column file is relative to the table.",
 )
 _images = click.argument("images", nargs=-1, required=True, type=_PATH)
-_run = click.argument("run", type=_PATH)
+run_argument = click.argument("run", type=_PATH)
 
 
 @click.command()
-@_run
+@run_argument
 @_images
 @click.option("--out", type=_PATH, required=True, help="Output .parquet or .safetensors file.")
+@regions_option
 @model_options
-def embed(run: Path, images: tuple[Path, ...], out: Path, **options: Any) -> None:
+def embed(
+    run: Path, images: tuple[Path, ...], out: Path, regions: Path | None, **options: Any
+) -> None:
     """Embed IMAGES, files or folders, with the model of RUN, and write the templates."""
     from mtlkit_face.inference.gallery_file import (
         TemplateGallery,
@@ -80,7 +91,7 @@ def embed(run: Path, images: tuple[Path, ...], out: Path, **options: Any) -> Non
             f"would be lost; choose another file with --out, or delete it first"
         )
     model = model_from_options(run, **options)
-    embedded = _embed(model, images)
+    embedded = embed_images(model, images, regions)
     files = tuple(map(str, embedded.files))
     names = tuple("" for _ in files)
     write_gallery(
@@ -93,27 +104,32 @@ def embed(run: Path, images: tuple[Path, ...], out: Path, **options: Any) -> Non
 
 
 @click.command()
-@_run
+@run_argument
 @click.argument("a", type=_PATH)
 @click.argument("b", type=_PATH)
 @_threshold
+@regions_option
 @model_options
-def verify(run: Path, a: Path, b: Path, threshold: float | None, **options: Any) -> None:
+def verify(
+    run: Path, a: Path, b: Path, threshold: float | None, regions: Path | None, **options: Any
+) -> None:
     """Decide whether the images A and B show the same person, with the model of RUN."""
     from mtlkit_face.inference.threshold import threshold_of
 
     model = model_from_options(run, **options)
     least = threshold_of(model, threshold)
-    first, second = (_embed_one(model, path) for path in (a, b))
-    _note_alignment(model)
+    first, second = (_embed_one(model, path, regions) for path in (a, b))
+    _note_alignment(model, regions)
     score = float(first.templates[0] @ second.templates[0])
     echo(f"score      {score:.4f}")
     echo(f"threshold  {least.value:.4f}  ({least.source})")
     echo("verdict    " + ("one person" if score >= least.value else "two people"))
+    for warning in least.warnings([a, b]):
+        echo(f"warning: {warning}", err=True)
 
 
 @click.command("enroll")
-@_run
+@run_argument
 @click.argument("gallery", type=_PATH)
 @_images
 @click.option("--name", default=None, help="Name of the person in all IMAGES.")
@@ -121,8 +137,10 @@ def verify(run: Path, a: Path, b: Path, threshold: float | None, **options: Any)
     "--table",
     type=_PATH,
     default=None,
-    help="CSV file with the columns file and name. Default: names of the images' folders.",
+    help="CSV file with the columns file, relative to the table's folder or else to the working "
+    "directory, and name. Default: names of the images' folders.",
 )
+@regions_option
 @model_options
 def enroll_command(
     run: Path,
@@ -130,6 +148,7 @@ def enroll_command(
     images: tuple[Path, ...],
     name: str | None,
     table: Path | None,
+    regions: Path | None,
     **options: Any,
 ) -> None:
     """Add the people in IMAGES to GALLERY, a new or existing .parquet or .safetensors file."""
@@ -149,7 +168,7 @@ def enroll_command(
     if gallery.exists():  # fails before embedding if the gallery is of another model
         before = len(read_gallery(gallery).require(model, gallery).require_names(gallery))
     names = dict(zip(files := find_images(images).files, names_of(files, name, table), strict=True))
-    embedded = _embed(model, images)
+    embedded = embed_images(model, images, regions)
     new = TemplateGallery(
         files=tuple(gallery_key(path, gallery) for path in embedded.files),
         names=tuple(names[path] for path in embedded.files),
@@ -166,7 +185,7 @@ def enroll_command(
 
 
 @click.command("identify")
-@_run
+@run_argument
 @click.argument("gallery", type=_PATH)
 @_images
 @click.option("--top", type=int, default=5, show_default=True, help="Candidates per image.")
@@ -178,6 +197,7 @@ def enroll_command(
     help="Search index; faiss, for large galleries, returns the same answers.",
 )
 @_threshold
+@regions_option
 @model_options
 def identify_command(
     run: Path,
@@ -186,17 +206,19 @@ def identify_command(
     top: int,
     index: str,
     threshold: float | None,
+    regions: Path | None,
     **options: Any,
 ) -> None:
     """Identify the person in each of IMAGES among those of GALLERY, or print unknown."""
     from mtlkit_face.inference.gallery_file import read_gallery
+    from mtlkit_face.inference.score_shift import shift_warning
     from mtlkit_face.inference.search import INDEXES, identify
     from mtlkit_face.inference.threshold import threshold_of
 
     model = model_from_options(run, **options)
     least = threshold_of(model, threshold)
     people = read_gallery(gallery).require(model, gallery).require_names(gallery)
-    embedded = _embed(model, images)
+    embedded = embed_images(model, images, regions)
     answers = identify(
         embedded.templates, people, threshold=least.value, top=top, index=INDEXES[index]
     )
@@ -206,9 +228,12 @@ def identify_command(
         for candidate in answer.candidates:
             below = "" if candidate.score >= least.value else "  below the threshold"
             echo(f"  {candidate.score:7.4f}  {candidate.name}  {candidate.file}{below}")
+    shift = shift_warning(embedded.templates, answers, people, least)
+    for warning in (*least.warnings(embedded.files), *([shift] if shift else [])):
+        echo(f"warning: {warning}", err=True)
 
 
-def _embed_one(model: "FaceModel", path: Path) -> "Embedded":
+def _embed_one(model: "FaceModel", path: Path, regions: Path | None) -> "Embedded":
     """Embed one image file; raises `DataError` if it cannot be read."""
     from mtlkit_face.inference.pictures import embed_files
 
@@ -216,13 +241,13 @@ def _embed_one(model: "FaceModel", path: Path) -> "Embedded":
         raise DataError(f"{path}: is a folder; expected one image")
     if not path.exists():
         raise DataError(f"{path}: no such file; expected an image")
-    embedded = embed_files(model, [path])
+    embedded = embed_files(model, [path], table=regions)
     if embedded.unreadable:
         raise DataError(f"{path}: {embedded.unreadable[0][1]}; expected an image file")
     return embedded
 
 
-def _embed(model: "FaceModel", images: Sequence[Path]) -> "Embedded":
+def embed_images(model: "FaceModel", images: Sequence[Path], regions: Path | None) -> "Embedded":
     """Embed files and folders, and list unreadable files on stderr.
 
     Raises `DataError` if no file can be read.
@@ -230,9 +255,9 @@ def _embed(model: "FaceModel", images: Sequence[Path]) -> "Embedded":
     from mtlkit_face.inference.pictures import embed_files, find_images
 
     paths = find_images(images)
-    _note_alignment(model)
+    _note_alignment(model, regions)
     with progress_bar("embedding images") as progress:
-        embedded = embed_files(model, paths.files, progress)
+        embedded = embed_files(model, paths.files, progress, regions)
     if paths.other:
         skipped = f"{len(paths.other)} files without the suffix of an image are skipped"
         _warn(skipped, paths.other[:_MAX_SHOWN])
@@ -244,10 +269,21 @@ def _embed(model: "FaceModel", images: Sequence[Path]) -> "Embedded":
     return embedded
 
 
-def _note_alignment(model: "FaceModel") -> None:
+def _note_alignment(model: "FaceModel", regions: Path | None) -> None:
+    frame, table = model.frame, model.region_table
+    if regions is not None:
+        return
+    if table is not None:
+        kind = type(table).__name__.lower()
+        echo(
+            f"warning: the run's images were cut out by `{kind}`, and these are taken as cut out "
+            f"already; pass their {kind} with --regions if they are not",
+            err=True,
+        )
+    crop = "" if frame.crop is None else f" from {frame.crop:.0%} of the largest centered rectangle"
     echo(
         f"note: faces are not detected: each image must show one face, aligned as in training; it "
-        f"is resized to {model.frame.width} x {model.frame.height} pixels",
+        f"is resized to {frame.width} x {frame.height} pixels{crop}",
         err=True,
     )
 

@@ -13,8 +13,9 @@ def names_of(
 ) -> tuple[str, ...]:
     """Return the name of the person in each of `files`.
 
-    `name` applies to all files. `table` is a CSV file with the columns `file` and `name`; its files
-    are relative to the working directory or to the table. With neither, the name is that of the
+    `name` applies to all files. `table` is a CSV file with the columns `file` and `name`; a
+    file is relative to the table's folder if it exists there, else to the working directory. With
+    neither, the name is that of the
     image's folder.
     """
     if name is not None and table is not None:
@@ -54,7 +55,8 @@ def _from_table(files: Sequence[Path], table: Path) -> tuple[str, ...]:
     if missing:
         raise DataError(
             f"{table}: has no name for {len(missing)} of {len(files)} images, such as "
-            f"{missing[0]}; add a line for each, or leave out these images"
+            f"{missing[0]}; add a line for each, whose file is relative to the table's folder or "
+            f"else to the working directory, or leave out these images"
         )
     return tuple(names)
 
@@ -75,6 +77,7 @@ def _read(table: Path) -> Mapping[Path, str]:
         raise DataError(f"{table}: cannot be read as a table: {cause}") from cause
     names: dict[Path, str] = {}
     for file, name in rows:
-        for path in (Path(file), table.parent / file):
+        beside = table.parent / file
+        for path in (beside,) if beside.exists() else (beside, Path(file)):
             names[path.resolve()] = name.strip()
     return names

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from mtlkit import Recipe, Role, load_catalog, load_model, load_recipe
 from mtlkit.backbones import one_input
-from mtlkit.data import ClassTarget, Frame
+from mtlkit.data import Boxes, ClassTarget, DataSource, Frame, Images, Landmarks
 from mtlkit.plugins import DataError, MultiTaskModel
 from mtlkit.routers import BranchSelection, GroupedRouter
 from mtlkit.runs import RunFolder, open_run
+from mtlkit_face.data.image_source import FaceImageSource
 from mtlkit_face.identification.template import template
 
 TEMPLATE = 1
@@ -43,10 +44,10 @@ class Embedder(nn.Module):
 class FaceModel:
     """Trained network with its run and the fingerprint of its templates.
 
-    `frame` is the size and number of channels of input images. `weights` is the SHA-256 of the
-    run's weights; `fingerprint` also covers normalization, input shape, task and routing. Only
-    templates of the same fingerprint are comparable. `default_routing` is true if branches are
-    routed as in the run's evaluation.
+    `frame` states how images become inputs, as in training: size, channels and framing. `weights`
+    is the SHA-256 of the run's weights; `fingerprint` also covers normalization, input shape, task
+    and routing. Only templates of the same fingerprint are comparable. `default_routing` is true if
+    branches are routed as in the run's evaluation.
     """
 
     folder: RunFolder
@@ -61,6 +62,26 @@ class FaceModel:
     def task(self) -> str:
         """Name of the task whose classes are people."""
         return self.embedder.task
+
+    @property
+    def region_table(self) -> Boxes | Landmarks | None:
+        """Option by which the training images were cut out, if any."""
+        data = self.recipe.data
+        return data.boxes or data.landmarks if isinstance(data, Images | FaceImageSource) else None
+
+    @property
+    def preprocessing(self) -> str:
+        """SHA-256 of how an image becomes the network's input: frame, region, normalization."""
+        inputs = one_input(self.embedder.network.assembly.inputs, self.task)
+        table = self.region_table
+        region = None if table is None else repr(attrs.evolve(table, table=Path()))
+        parts = {
+            **attrs.asdict(self.frame),
+            "region": region,
+            "mean": [*inputs.mean],
+            "std": [*inputs.std],
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     @property
     def size(self) -> int:
@@ -122,7 +143,9 @@ def open_model(
         folder=folder,
         recipe=recipe,
         embedder=Embedder(network, task).eval(),
-        frame=_frame(folder, one_input(network.assembly.inputs, str(folder.path)).shape),
+        frame=_frame(
+            folder, recipe.data, one_input(network.assembly.inputs, str(folder.path)).shape
+        ),
         weights=weights,
         fingerprint=_fingerprint(network, task, weights),
         default_routing=default_routing,
@@ -165,13 +188,14 @@ def _set_routing(
     return router.choice is default
 
 
-def _frame(folder: RunFolder, shape: Sequence[int]) -> Frame:
+def _frame(folder: RunFolder, data: DataSource, shape: Sequence[int]) -> Frame:
+    """Return the frame of the training images; the largest centered square of an unknown source."""
     if len(shape) != 3 or shape[0] not in (1, 3):
         raise DataError(
             f"{folder.path}: got a network with inputs of shape {tuple(shape)}, expected gray or "
             f"RGB images (channels, height, width)"
         )
-    return Frame(shape[1], shape[2], shape[0])
+    return data.frame or Frame(shape[1], shape[2], shape[0], crop=1.0)
 
 
 def _fingerprint(network: MultiTaskModel, task: str, weights: str) -> str:

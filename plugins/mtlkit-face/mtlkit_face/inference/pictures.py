@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mtlkit.data import Loading, is_utf8, read_images
+from mtlkit.data import Loading, Region, is_utf8, read_images
 from mtlkit.plugins import DataError
 from mtlkit_face.inference.model import FaceModel
 
@@ -68,18 +68,26 @@ def find_images(paths: Iterable[Path]) -> ImageFiles:
 
 
 def embed_files(
-    model: FaceModel, files: Sequence[Path], progress: Progress = lambda _done, _total: None
+    model: FaceModel,
+    files: Sequence[Path],
+    progress: Progress = lambda _done, _total: None,
+    table: Path | None = None,
 ) -> Embedded:
-    """Embed image files, which are read, rotated upright and resized as in training.
+    """Embed image files, which are read, rotated upright and framed as in training.
 
-    Faces are not detected: each image must show one face, aligned as in training.
+    Faces are not detected: each image must show one face. If the training images were cut out by
+    boxes or landmarks, `table` has those of `files`, relative to the table; without it, the images
+    are taken as cut out already. Raises `DataError` for a table that the model cannot use.
     """
+    regions, unframed = _regions(model, files, table)
     templates: list[Tensor] = [torch.empty(0, model.size)]
     readable: list[Path] = []
     unreadable: list[tuple[Path, str]] = []
     for start in range(0, len(files), CHUNK):
         chunk = files[start : start + CHUNK]
-        pixels, faults = read_images(chunk, model.frame, Loading())
+        chosen = regions and regions[start : start + CHUNK]
+        pixels, faults = read_images(chunk, model.frame, Loading(), regions=chosen)
+        faults |= {i - start: why for i, why in unframed.items() if i - start in range(len(chunk))}
         assert pixels is not None, "a chunk fits into memory"
         odd = [index for index, path in enumerate(chunk) if not is_utf8(str(path))]
         faults |= dict.fromkeys(odd, "its path is not UTF-8; rename it")
@@ -91,3 +99,20 @@ def embed_files(
     return Embedded(
         files=tuple(readable), templates=torch.cat(templates), unreadable=tuple(unreadable)
     )
+
+
+def _regions(
+    model: FaceModel, files: Sequence[Path], table: Path | None
+) -> tuple[list[Region | None] | None, dict[int, str]]:
+    """Return the regions of `files` in `table`, and the reasons of those without one."""
+    if table is None:
+        return None, {}
+    option = model.region_table
+    if option is None:
+        raise DataError(
+            f"{table}: the images of {model.folder.path} were not cut out by boxes or landmarks, "
+            f"so new ones are not; align them as those were (`mtlkit face align`), and leave out "
+            f"--regions"
+        )
+    names = [os.path.relpath(file, table.parent).replace(os.sep, "/") for file in files]
+    return option.regions(table, names, model.frame)

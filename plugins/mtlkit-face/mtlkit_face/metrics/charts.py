@@ -6,12 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from mtlkit.evaluators import Chart, Series
-from mtlkit_face.metrics.roc import Roc
+from mtlkit_face.metrics.roc import Floats, Roc
 
 POINTS = 160
 """Maximum number of points per drawn curve."""
 
 RANKS = 20
+
+BINS = 80
+"""Bins of a drawn histogram of scores."""
 
 
 def roc_and_det(curves: Mapping[str, Roc], title: str) -> Iterable[Chart]:
@@ -36,6 +39,47 @@ def roc_and_det(curves: Mapping[str, Roc], title: str) -> Iterable[Chart]:
             y_log=True,
             comparable=True,
         )
+
+
+def score_histogram(
+    genuine: Floats,
+    impostor: Floats,
+    *,
+    counts: tuple[Floats, Floats] | None = None,
+    thresholds: Mapping[str, float] | None = None,
+    title: str = "Scores of genuine and impostor pairs",
+    caption: str = "",
+) -> Chart:
+    """Return the densities of finite `genuine` and `impostor` scores (P,), with `thresholds`.
+
+    `counts` are the numbers of each score, one each by default. A threshold is a vertical line.
+    """
+    kinds = {}
+    for number, (name, score) in enumerate((("genuine", genuine), ("impostor", impostor))):
+        count = np.ones(len(score)) if counts is None else counts[number].astype(np.float64)
+        used = np.isfinite(score) & (count > 0)
+        if used.any():
+            kinds[name] = score[used], count[used]
+    every = np.concatenate([score for score, _ in kinds.values()]) if kinds else np.zeros(1)
+    low, high = float(every.min()), float(every.max())
+    edges = np.linspace(low, max(high, low + 0.01), BINS + 1)
+    centers = tuple(((edges[:-1] + edges[1:]) / 2).tolist())
+    series = {}
+    for name, (score, count) in kinds.items():
+        density = np.histogram(score, edges, weights=count, density=True)[0]
+        series[name] = Series(x=centers, y=tuple(density.tolist()))
+    top = max((max(drawn.y) for drawn in series.values()), default=1.0)
+    for name, value in (thresholds or {}).items():
+        if math.isfinite(value):
+            series[name] = Series(x=(value, value), y=(0.0, top))
+    return Chart(
+        title=title,
+        kind="area",
+        x_label="score",
+        y_label="density",
+        series=series,
+        caption=caption,
+    )
 
 
 def cmc_chart(rates: Mapping[str, Sequence[float]], title: str) -> Chart:

@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from mtlkit_face.metrics.roc import Floats
 
-REPLICATES = 400
-"""Number of bootstrap replicates, sufficient for the ends of a 95% interval."""
+REPLICATES = 2000
+"""Default number of bootstrap replicates: an end of a 95% interval is the 50th most extreme one."""
 
 _Z = 1.959963984540054  # 95%, two-sided
 
@@ -61,7 +61,7 @@ def wilson(hits: int, trials: int) -> Interval:
     return max(0.0, center - half), min(1.0, center + half)
 
 
-def resamples(people: int, seed: int = 0, replicates: int = REPLICATES) -> Iterator[Floats]:
+def resamples(people: int, replicates: int, seed: int = 0) -> Iterator[Floats]:
     """Yield the number of draws of each person, (people,), in each replicate."""
     random = np.random.default_rng(seed)
     even = np.full(people, 1 / people)

@@ -74,6 +74,11 @@ class SortedScores:
         self._last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))
         self._threshold = np.append(np.inf, ordered[self._last])
 
+    @property
+    def thresholds(self) -> Floats:
+        """Thresholds (T,) of every curve, from infinity down."""
+        return self._threshold
+
     def roc(self, weight: Floats | None = None) -> Roc:
         """Return the curve of all comparisons, weighted by `weight` (P,) if given."""
         counts = np.ones(len(self._order)) if weight is None else weight[self._order]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from mtlkit.plugins import DataError, echo, replaced_folder, write_folder
+from mtlkit_face.data.progress_bar import progress_bar
 from mtlkit_face.protocols.mode import Mode
 
 if TYPE_CHECKING:
@@ -22,10 +23,7 @@ Command = TypeVar("Command", bound=Callable[..., None])
 
 @click.group()
 def protocol() -> None:
-    """Evaluate a trained run by a published protocol, on your copy of the set.
-
-    Pictures must be aligned like those of the run's training.
-    """
+    """Evaluate a trained run by a protocol, on a set of pictures aligned like its training."""
 
 
 def _shared_options(command: Command) -> Command:
@@ -34,7 +32,7 @@ def _shared_options(command: Command) -> Command:
         (
             click.option("--run", type=_FOLDER, required=True, help="The folder of a trained run."),
             click.option(
-                "--out", type=_FOLDER, help="Folder of result.json, evaluation.json and "
+                "--out", type=_FOLDER, help="Folder of result.json, evaluation.json, "
                 "report.html; by default protocols/NAME in the run.",
             ),
             click.option("--task", default="identity", show_default=True, help="Task to match."),
@@ -51,6 +49,12 @@ def _shared_options(command: Command) -> Command:
             ),
             click.option("--batch", type=click.IntRange(min=1), default=128, show_default=True,
                          help="Pictures embedded at once."),
+            click.option("--replicates", type=click.IntRange(min=1), default=2000,
+                         show_default=True, help="Bootstrap replicates of the intervals."),
+            click.option("--scores", is_flag=True,
+                         help="Write the score of every comparison to scores.parquet."),
+            click.option("--threads", type=click.IntRange(min=1), default=None,
+                         help="Threads that decode and compute; by default PyTorch's number."),
             click.option("--device", default=None, metavar="DEVICE",
                          help="Such as cpu or cuda:1; by default a GPU if available."),
         )
@@ -62,8 +66,28 @@ def _shared_options(command: Command) -> Command:
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _images = click.option("--images", type=_FOLDER, required=True, help="The images of the set.")
-_folds = click.option("--folds", type=click.IntRange(min=2), default=10, show_default=True,
-                      help="Folds of the set.")  # fmt: skip
+
+
+def _fold_options(command: Command) -> Command:
+    """Add the options of folds to `command`."""
+    count = click.option(
+        "--fold-count", type=click.IntRange(min=2), default=10, show_default=True,
+        help="Folds of the set.",
+    )  # fmt: skip
+    chosen = click.option(
+        "--folds", default="", metavar="N,N,...", callback=_numbers,
+        help="Use these folds only, such as 9,10, if the people of others were in training.",
+    )  # fmt: skip
+    return count(chosen(command))
+
+
+def _numbers(_: click.Context, __: click.Parameter, value: str) -> tuple[int, ...]:
+    words = [word.strip() for word in value.split(",") if word.strip()]
+    if not all(word.isdecimal() for word in words):
+        raise click.BadParameter(f"got {value!r}, expected numbers such as 9,10")
+    return tuple(map(int, words))
+
+
 _far = click.option("--far", type=float, multiple=True, default=(0.01, 0.001), show_default=True,
                     help="Report TAR at this FAR; may be repeated.")  # fmt: skip
 
@@ -72,15 +96,15 @@ _far = click.option("--far", type=float, multiple=True, default=(0.01, 0.001), s
 @_shared_options
 @_images
 @click.option("--pairs", type=_FILE, help="pairs.txt; by default in the images or one folder up.")
-@_folds
+@_fold_options
 @click.option("--fold-pairs", type=click.IntRange(min=1), default=300, show_default=True,
               help="Pairs of each kind in a fold.")  # fmt: skip
 @_far
-def lfw(run: Path, out: Path | None, device: str | None, **options: Any) -> None:
+def lfw(run: Path, out: Path | None, **options: Any) -> None:
     """LFW, View 2: ten folds; the threshold of each is selected on the other nine."""
     from mtlkit_face.protocols.pairs.lfw import LFW
 
-    _evaluate(run, out, device, lambda: LFW(**_with_mode(options)))
+    _evaluate(run, out, options, LFW)
 
 
 @protocol.command()
@@ -89,18 +113,15 @@ def lfw(run: Path, out: Path | None, device: str | None, **options: Any) -> None
 @click.option("--protocol", type=_FOLDER, help="The lists; by default Protocol in the images.")
 @click.option("--faces", type=click.Choice(["frontal-frontal", "frontal-profile"]), multiple=True,
               help="Run one of the two protocols only.")  # fmt: skip
-@_folds
+@_fold_options
 @click.option("--fold-pairs", type=click.IntRange(min=1), default=350, show_default=True,
               help="Pairs of each kind in a fold.")  # fmt: skip
 @_far
-def cfp(
-    run: Path, out: Path | None, device: str | None, faces: tuple[str, ...], **options: Any
-) -> None:
+def cfp(run: Path, out: Path | None, faces: tuple[str, ...], **options: Any) -> None:
     """CFP: frontal-frontal and frontal-profile, with accuracy, EER and AUC of ten folds."""
     from mtlkit_face.protocols.pairs.cfp import CFP, Faces
 
-    chosen = tuple(map(Faces, faces or Faces))
-    _evaluate(run, out, device, lambda: CFP(**_with_mode(options), faces=chosen))
+    _evaluate(run, out, options | {"faces": tuple(map(Faces, faces or Faces))}, CFP)
 
 
 @protocol.command("ijb-a")
@@ -122,11 +143,11 @@ def cfp(
               help="Report TPIR at this FPIR; may be repeated.")  # fmt: skip
 @click.option("--ranks", "--rank", type=click.IntRange(min=1), multiple=True, default=(1, 5),
               show_default=True, help="Report this rank; may be repeated.")  # fmt: skip
-def ijb_a(run: Path, out: Path | None, device: str | None, **options: Any) -> None:
+def ijb_a(run: Path, out: Path | None, **options: Any) -> None:
     """IJB-A: comparison and search of templates, over ten splits."""
     from mtlkit_face.protocols.templates.ijb_a import IJBA
 
-    _evaluate(run, out, device, lambda: IJBA(**_with_mode(options)))
+    _evaluate(run, out, options, IJBA)
 
 
 @protocol.command("bin")
@@ -134,20 +155,20 @@ def ijb_a(run: Path, out: Path | None, device: str | None, **options: Any) -> No
 @click.option(
     "--file", type=_FILE, required=True, help="The .bin set; its pickle is never executed."
 )
-@_folds
+@_fold_options
 @_far
-def verification_bin(run: Path, out: Path | None, device: str | None, **options: Any) -> None:
+def verification_bin(run: Path, out: Path | None, **options: Any) -> None:
     """A .bin set of pairs of aligned faces, as LFW, CFP, AgeDB and others are distributed."""
     from mtlkit_face.protocols.pairs.verification_bin import VerificationBin
 
-    _evaluate(run, out, device, lambda: VerificationBin(**_with_mode(options)))
+    _evaluate(run, out, options, VerificationBin)
 
 
 @protocol.command("render")
 @click.option("--out", type=_FOLDER, required=True, help="An empty or new folder for the sets.")
 @click.option("--subjects", type=click.IntRange(min=6), default=20, show_default=True,
               help="People; two or more for each fold.")  # fmt: skip
-@click.option("--folds", type=click.IntRange(min=2), default=10, show_default=True,
+@click.option("--fold-count", type=click.IntRange(min=2), default=10, show_default=True,
               help="Folds of the sets of pairs.")  # fmt: skip
 @click.option("--fold-pairs", type=click.IntRange(min=1), default=30, show_default=True,
               help="Pairs of each kind in a fold.")  # fmt: skip
@@ -157,7 +178,7 @@ def verification_bin(run: Path, out: Path | None, device: str | None, **options:
               help="The side of a face in pixels.")  # fmt: skip
 @click.option("--first-subject", type=click.IntRange(min=0), default=100_000, show_default=True,
               help="The number of the first person, unseen in training.")  # fmt: skip
-def render_sets(out: Path, subjects: int, folds: int, fold_pairs: int, splits: int, size: int,
+def render_sets(out: Path, subjects: int, fold_count: int, fold_pairs: int, splits: int, size: int,
            first_subject: int) -> None:  # fmt: skip
     """Write rendered faces in the layout of every set, to try the protocols."""
     import numpy as np
@@ -180,38 +201,36 @@ def render_sets(out: Path, subjects: int, folds: int, fold_pairs: int, splits: i
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
         with replaced_folder(out) as partial:
-            write_lfw(people, partial / "lfw", folds, fold_pairs)
-            write_cfp(people, partial / "cfp", folds, fold_pairs)
-            write_bin(people, partial / "pairs.bin", folds, fold_pairs)
+            write_lfw(people, partial / "lfw", fold_count, fold_pairs)
+            write_cfp(people, partial / "cfp", fold_count, fold_pairs)
+            write_bin(people, partial / "pairs.bin", fold_count, fold_pairs)
             write_ijb_a(people, partial / "ijb-a", splits)
     except ValueError as mistake:
         raise DataError(f"--subjects: {mistake}") from mistake
     echo(f"lfw, cfp, ijb-a and pairs.bin are in {out}")
 
 
-def _with_mode(options: dict[str, Any]) -> dict[str, Any]:
-    return {**options, "mode": Mode(options["mode"])}
-
-
 def _evaluate(
-    run: Path, out: Path | None, device: str | None, create: "Callable[[], Protocol]"
+    run: Path, out: Path | None, options: dict[str, Any], create: "Callable[..., Protocol]"
 ) -> None:
-    """Evaluate `run` by the protocol that `create` returns, and write the result and a report."""
+    """Evaluate `run` by the protocol of `create` and `options`, and write results and a report."""
     import torch
-    from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
     from mtlkit import load_catalog, load_model, load_recipe
     from mtlkit.runs import RunFolder
 
+    device, threads, scores = (options.pop(name) for name in ("device", "threads", "scores"))
+    options["mode"] = Mode(options["mode"])
     try:
-        protocol = create()
+        protocol = create(**options)
     except ValueError as mistake:
         raise DataError(str(mistake)) from mistake
     catalog = load_catalog()
     model = load_model(run, catalog).network
     weights = hashlib.sha256(RunFolder(run).model.read_bytes()).hexdigest()
     file = run / "recipe.yaml"
-    mistakes = [str(problem) for problem in protocol.problems(load_recipe(file, catalog).terms())]
+    trained = load_recipe(file, catalog)
+    mistakes = [str(problem) for problem in protocol.problems(trained.terms())]
     if mistakes:
         raise DataError(f"{run}: {'; '.join(mistakes)}")
     target = out or run / "protocols" / protocol.prefix.removeprefix("face/")
@@ -224,17 +243,20 @@ def _evaluate(
         raise DataError(
             f"--device {device}: cannot be used: {cause}; choose another device"
         ) from cause
-    with Progress(TextColumn("embedding"), TextColumn("{task.completed:,} pictures"),
-                  TimeElapsedColumn(), transient=True) as bar:  # fmt: skip
-        task = bar.add_task("", total=None)
-        outcome = protocol.outcome(model, lambda done: bar.advance(task, done), weights)
-    _write(target, run, file.read_text(encoding="utf-8"), outcome)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    with progress_bar("embedding pictures") as progress:
+        outcome = protocol.outcome(model, progress, weights, trained.data.frame)
+    _write(target, run, file.read_text(encoding="utf-8"), outcome, scores=scores)
     _print_results(outcome)
     echo(f"\nreport: {target / 'report.html'}")
 
 
-def _write(target: Path, run: Path, recipe: str, outcome: "ProtocolReport") -> None:
+def _write(
+    target: Path, run: Path, recipe: str, outcome: "ProtocolReport", *, scores: bool
+) -> None:
     from mtlkit.runs import Evaluation, RunRecord, evaluation_to_json, render_page
+    from mtlkit_face.protocols.score_file import scores_to_parquet
 
     evaluated = outcome.evaluation_result()
     result = next(iter(outcome.results.values()))  # all parts have the same model
@@ -256,7 +278,10 @@ def _write(target: Path, run: Path, recipe: str, outcome: "ProtocolReport") -> N
         "report.html": page,
     }
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_folder(target, {name: text.encode() for name, text in files.items()})
+    contents = {name: text.encode() for name, text in files.items()}
+    if scores:
+        contents["scores.parquet"] = scores_to_parquet(outcome.scores)
+    write_folder(target, contents)
 
 
 def _print_results(outcome: "ProtocolReport") -> None:

@@ -9,7 +9,6 @@ Shapes: N pictures, templates of length K.
 """
 
 import collections
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -20,10 +19,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mtlkit.backbones import one_input
+from mtlkit.data import Frame
 from mtlkit.plugins import DataError, MultiTaskModel
 from mtlkit_face.identification.template import template
 from mtlkit_face.protocols.mode import Mode
-from mtlkit_face.protocols.pictures import DecodedPicture, FaceImage, decode
+from mtlkit_face.protocols.pictures import DecodedPicture, FaceImage, decode_picture
 from mtlkit_face.protocols.protocol import Progress, Protocol
 from mtlkit_face.protocols.result import Preprocessing
 
@@ -57,8 +57,9 @@ class ImageEmbedder:
     """Computes templates by one model, at its picture size, channels and normalization.
 
     It counts `embedded` pictures and their `sizes` before resizing, and stores in `failed` the
-    errors of pictures without a template, by name. `progress` is called with the number of pictures
-    of each batch. `weights` is the SHA-256 of the model's file, or None.
+    errors of pictures without a template, by name. `progress` is called after each batch with the
+    number of pictures done and expected. `weights` is the SHA-256 of the model's file, or None.
+    `frame` is that of the images of training; None is the largest centered rectangle.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class ImageEmbedder:
         model: MultiTaskModel,
         progress: Progress,
         weights: str | None = None,
+        frame: Frame | None = None,
     ) -> None:
         inputs = one_input(model.assembly.inputs, config.name)
         shape = inputs.shape
@@ -81,27 +83,41 @@ class ImageEmbedder:
                 f"the tasks are {', '.join(model.tasks)}"
             )
         self.shape = shape
+        frame = frame or Frame(shape[1], shape[2], shape[0], crop=1.0)
+        self.frame = attrs.evolve(frame, reduce=True, square=None)
         self.weights = weights
-        self.preprocessing = Preprocessing(shape=shape, mean=inputs.mean, std=inputs.std)
+        self.preprocessing = Preprocessing(
+            shape=shape, mean=inputs.mean, std=inputs.std, crop=self.frame.crop
+        )
         self.embedded = 0
         self.sizes: collections.Counter[tuple[int, int]] = collections.Counter()
         self.failed: dict[str, str] = {}
+        self._done = self._expected = 0
         self._config = config
         self._progress = progress
         self._model = model
         self._finish = FINISH[config.mode]
         self._device = next(model.parameters()).device
 
+    def expect(self, pictures: int) -> None:
+        """Announce the number of pictures that will be embedded, for progress."""
+        self._expected = pictures
+
     def templates(self, pictures: Sequence[FaceImage]) -> Templates:
         """Compute templates of `pictures`; raises `DataError` for failures that do not count."""
         parts: list[Tensor] = []
         faults: dict[int, str] = {}
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-            for start in range(0, len(pictures), self._config.batch):
-                batch = pictures[start : start + self._config.batch]
-                rows, batch_faults = self._one_batch(list(pool.map(self._decoded, batch)))
+        size = self._config.batch
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            following = pool.map(self._decoded, pictures[:size])
+            for start in range(0, len(pictures), size):
+                decoded = list(following)
+                # decoded while the network computes
+                following = pool.map(self._decoded, pictures[start + size : start + 2 * size])
+                rows, batch_faults = self._one_batch(decoded)
                 parts.append(rows)
-                self._progress(len(batch))
+                self._done += len(decoded)
+                self._progress(self._done, max(self._expected, self._done))
                 faults |= {start + i: fault for i, fault in batch_faults.items()}
         self.failed |= {pictures[i].name: fault for i, fault in faults.items()}
         errors = {pictures[i].name: f for i, f in faults.items() if not pictures[i].faceless}
@@ -112,7 +128,7 @@ class ImageEmbedder:
 
     def _decoded(self, picture: FaceImage) -> DecodedPicture | str:
         try:
-            return decode(picture, self.shape)
+            return decode_picture(picture, self.frame)
         except DataError as cause:
             return str(cause)
 

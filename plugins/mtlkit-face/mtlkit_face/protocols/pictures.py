@@ -1,4 +1,4 @@
-"""Face pictures of a protocol, and decoding them to a network's input shape."""
+"""Face pictures of a protocol, and decoding them to the frame of a network."""
 
 import io
 from pathlib import Path
@@ -6,32 +6,15 @@ from pathlib import Path
 import attrs
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-from mtlkit.data import FORMATS
+from mtlkit.data import FORMATS, BoxRegion, Frame, decode
 from mtlkit.plugins import DataError
 
 MAX_PIXELS = 80_000_000
 """Larger pictures are not decoded, since a small file can expand to fill the memory."""
 
 Pixels = npt.NDArray[np.uint8]
-
-
-@attrs.frozen(kw_only=True)
-class FaceBox:
-    """The box of a face in pixels, enlarged on each side by `margin` of its longer side."""
-
-    left: float
-    top: float
-    width: float
-    height: float
-    margin: float = 0.0
-
-    def corners(self) -> tuple[float, float, float, float]:
-        """Return left, top, right and bottom of the enlarged square around the box."""
-        side = max(self.width, self.height) * (1 + 2 * self.margin)
-        x, y = self.left + self.width / 2, self.top + self.height / 2
-        return x - side / 2, y - side / 2, x + side / 2, y + side / 2
 
 
 @attrs.frozen(kw_only=True)
@@ -44,7 +27,7 @@ class FaceImage:
 
     name: str
     source: Path | bytes | None
-    box: FaceBox | None = None
+    box: BoxRegion | None = None
     fault: str = ""
     faceless: bool = False
 
@@ -57,42 +40,35 @@ class DecodedPicture:
     size: tuple[int, int]
 
 
-def decode(picture: FaceImage, shape: tuple[int, ...]) -> DecodedPicture:
-    """Decode `picture`, or its box, upright and with bicubic resizing to `shape` (C, H, W).
+def decode_picture(picture: FaceImage, frame: Frame) -> DecodedPicture:
+    """Decode `picture`, or its box, upright and in `frame`.
 
     Raises `DataError` with the reason, without the picture's name.
     """
     if picture.source is None:
         raise DataError(picture.fault)
-    content = picture.source
-    channels, height, width = shape
     try:
-        with Image.open(
-            io.BytesIO(content) if isinstance(content, bytes) else content, formats=FORMATS
-        ) as opened:
-            if opened.width * opened.height > MAX_PIXELS:
-                raise DataError(f"has {opened.width} x {opened.height} pixels, too many for a face")
-            image = ImageOps.exif_transpose(opened).convert("L" if channels == 1 else "RGB")
-    except DataError:
-        raise
+        source = picture.source
+        content = source if isinstance(source, bytes) else source.read_bytes()
     except FileNotFoundError as cause:
         raise DataError("is missing") from cause
+    except OSError as cause:
+        raise DataError(f"cannot be read: {cause.strerror or cause}") from cause
+    size = _size(content)
+    if size[0] * size[1] > MAX_PIXELS:
+        raise DataError(f"has {size[0]} x {size[1]} pixels, too many for a face")
+    if picture.box is not None:
+        left, top, right, bottom = map(round, picture.box.corners(frame))
+        size = right - left, bottom - top
+    return DecodedPicture(decode(content, frame, region=picture.box), size)
+
+
+def _size(content: bytes) -> tuple[int, int]:
+    """Return width and height in the header of an image file."""
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
+            return opened.size
     except UnidentifiedImageError as cause:
         raise DataError("is not an image of a supported format") from cause
     except Exception as cause:  # decoders raise nearly anything on damaged files
         raise DataError(f"cannot be read: {type(cause).__name__}: {cause}") from cause
-    if picture.box is not None:
-        image = _cropped(image, picture.box)
-    size = image.size
-    if size != (width, height):
-        image = image.resize((width, height), Image.Resampling.BICUBIC)
-    pixels = np.asarray(image, dtype=np.uint8)
-    return DecodedPicture(pixels[None] if channels == 1 else pixels.transpose(2, 0, 1), size)
-
-
-def _cropped(image: Image.Image, box: FaceBox) -> Image.Image:
-    """Crop the square around the box; parts outside of the picture are black, as in alignment."""
-    left, top, right, bottom = (round(corner) for corner in box.corners())
-    if right <= 0 or bottom <= 0 or left >= image.width or top >= image.height:
-        raise DataError(f"its face box lies outside of the {image.width} x {image.height} picture")
-    return image.crop((left, top, max(right, left + 1), max(bottom, top + 1)))

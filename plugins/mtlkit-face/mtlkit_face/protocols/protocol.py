@@ -5,17 +5,18 @@ from collections.abc import Callable, Iterable, Sequence
 
 import attrs
 
-from mtlkit.data import ClassTarget, Data
+from mtlkit.data import ClassTarget, Data, Frame
 from mtlkit.evaluators import EvaluationContext, EvaluationResult, Evaluator
 from mtlkit.plugins import LossTerm, MultiTaskModel, Problem, at_least, member_of
+from mtlkit_face.metrics.intervals import REPLICATES
 from mtlkit_face.protocols.mode import Mode
 from mtlkit_face.protocols.result import ProtocolReport
 
-Progress = Callable[[int], None]
-"""Called with the number of pictures of each finished batch."""
+Progress = Callable[[int, int], None]
+"""Called after each batch with the number of pictures done and the total."""
 
 
-def no_progress(done: int) -> None:
+def no_progress(done: int, total: int) -> None:
     """Ignore progress."""
 
 
@@ -26,7 +27,8 @@ class Protocol(Evaluator):
     `task` is the task whose outputs are matched. With `mirror` the template of a picture is the
     mean over it and its mirror image. With `count_failures` a missing or unreadable picture is
     counted as never matched; otherwise it stops the evaluation. None is the default of the mode:
-    strict stops, compatible counts. `batch` pictures are embedded at once.
+    strict stops, compatible counts. `batch` pictures are embedded at once. Intervals are by
+    `replicates` of a bootstrap over people.
     """
 
     task: str = "identity"
@@ -34,6 +36,7 @@ class Protocol(Evaluator):
     mirror: bool = True
     count_failures: bool | None = None
     batch: int = attrs.field(default=128, validator=at_least(1))
+    replicates: int = attrs.field(default=REPLICATES, validator=at_least(1))
 
     def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
         by_task = {term.task: term for term in terms}
@@ -70,8 +73,13 @@ class Protocol(Evaluator):
         model: MultiTaskModel,
         progress: Progress = no_progress,
         weights: str | None = None,
+        frame: Frame | None = None,
     ) -> "ProtocolReport":
-        """Evaluate a model, whose file has the SHA-256 `weights`, and return results and report."""
+        """Evaluate a model, and return results and report.
+
+        `weights` is the SHA-256 of its file, and `frame` the frame of its training images; None is
+        the largest centered rectangle.
+        """
 
     def evaluate(self, context: EvaluationContext) -> EvaluationResult:
-        return self.outcome(context.model).evaluation_result()
+        return self.outcome(context.model, frame=context.data.frame).evaluation_result()

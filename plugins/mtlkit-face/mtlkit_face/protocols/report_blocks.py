@@ -8,12 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from PIL import Image
 
+from mtlkit.data import Frame
 from mtlkit.evaluators import Block, Gallery, TableBlock, Text
 from mtlkit.evaluators import Picture as Shown
 from mtlkit.plugins import DataError
 from mtlkit_face.metrics.roc import Bools, Floats
 from mtlkit_face.protocols.embedding import ImageEmbedder
-from mtlkit_face.protocols.pictures import FaceImage, decode
+from mtlkit_face.protocols.pictures import FaceImage, decode_picture
 from mtlkit_face.protocols.result import Measure, ProtocolResult
 
 MAX_ERRORS = 6
@@ -45,7 +46,7 @@ def tables(results: Mapping[str, ProtocolResult], facts: Mapping[str, str]) -> I
         yield TableBlock(
             header=("", *(str(fold + 1) for fold in range(most))),
             rows=tuple((n, *values, *[math.nan] * (most - len(values))) for n, values in by_fold),
-            caption="Each fold or split.",
+            caption="Each fold or split, in order.",
             folded=True,
         )
     yield TableBlock(header=("", ""), rows=tuple(facts.items()), caption="Setup.")
@@ -121,15 +122,15 @@ def _row(
     embedder: ImageEmbedder,
 ) -> tuple[Shown, ...]:
     return tuple(
-        _picture(side[index], embedder.shape, f"{side[index].name}, {words}") for side in sides
+        _picture(side[index], embedder.frame, f"{side[index].name}, {words}") for side in sides
     )
 
 
-def _picture(picture: FaceImage, shape: tuple[int, ...], caption: str) -> Shown:
+def _picture(picture: FaceImage, frame: Frame, caption: str) -> Shown:
     try:
-        pixels = decode(picture, shape).pixels
+        pixels = decode_picture(picture, frame).pixels
     except DataError:  # it has changed since it was embedded
-        pixels = np.zeros(shape, np.uint8)
+        pixels = np.zeros((frame.channels, frame.height, frame.width), np.uint8)
     image = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0).copy())
     target = io.BytesIO()
     image.save(target, format="PNG")

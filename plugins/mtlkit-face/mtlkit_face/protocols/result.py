@@ -9,6 +9,7 @@ import attrs
 
 from mtlkit.evaluators import Block, EvaluationResult, Section
 from mtlkit_face.metrics.intervals import Interval, mean_of_finite, standard_error, std
+from mtlkit_face.protocols.score_file import ScoredComparisons
 
 FORMAT = 1
 
@@ -52,18 +53,24 @@ def over_folds(
 class Preprocessing:
     """Preprocessing of an aligned picture: resized to `shape` (channels, height, width), gray or
     RGB in 8 bits, then (pixel - `mean`) / `std`. With `margin` the face box, enlarged by this part
-    of its sides, is cropped first.
+    of its sides, is cropped first; else `crop` of the largest centered rectangle of this aspect
+    ratio, or with None the whole picture is squeezed.
     """
 
     shape: tuple[int, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
     margin: float | None = None
+    crop: float | None = None
 
     def __str__(self) -> str:
         channels, height, width = self.shape
         colors = "gray" if channels == 1 else "RGB"
-        cut = "" if self.margin is None else f"face boxes with a margin of {self.margin:g}, "
+        cut = "squeezed, " if self.crop is None else ""
+        if self.crop is not None and self.crop < 1:
+            cut = f"{self.crop:.0%} of the largest centered rectangle, "
+        if self.margin is not None:
+            cut = f"face boxes with a margin of {self.margin:g}, "
         mean, std = _text(self.mean), _text(self.std)
         return f"{cut}{colors}, {width} x {height}, (pixel - {mean}) / {std}"
 
@@ -98,13 +105,14 @@ class ProtocolResult:
 
 @attrs.frozen(kw_only=True)
 class ProtocolReport:
-    """The results of an evaluation by part (a single part is called ""), and its report blocks."""
+    """The results of an evaluation by part (a single part is called ""), its report and scores."""
 
     prefix: str
     title: str
     results: Mapping[str, ProtocolResult]
     headlines: tuple[str, ...]
     blocks: tuple[Block, ...]
+    scores: tuple[ScoredComparisons, ...] = ()
 
     def evaluation_result(self) -> EvaluationResult:
         """Return the results as metrics and a section of the report."""

@@ -30,6 +30,12 @@ from mtlkit.plugins import cache_option, echo
     metavar="DIR",
     help="The study's folder, runs/study-SIZE by default; an existing study is resumed.",
 )
+@click.option(
+    "--from",
+    "records",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A results.csv of this size, whose runs are not repeated, such as a committed one.",
+)
 @cache_option
 @click.option("--list", "listed", is_flag=True, help="List the networks without running them.")
 def study(
@@ -38,13 +44,14 @@ def study(
     seeds: int | None,
     workers: int | None,
     out: Path | None,
+    records: Path | None,
     cache: Path,
     listed: bool,
 ) -> None:
     """Run the experiments of Yin & Liu (TIP 2018) on rendered faces, and test its claims.
 
     SMALL fits two CPU cores; FULL has the paper's size and needs a GPU. The same command resumes
-    a study, also with more networks or seeds.
+    a study, also with more networks or seeds; --from continues one of another machine.
     """
     from mtlkit import load_catalog
     from mtlkit.comparison import ExecutorConfig
@@ -65,6 +72,7 @@ def study(
         size=chosen_size,
         arms=networks,
         seeds=range(seeds or chosen_size.seeds),
+        records=records,
     )
     study = run_study(
         request,

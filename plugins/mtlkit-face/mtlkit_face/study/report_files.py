@@ -1,7 +1,5 @@
 """The files of a study's report: HTML, Markdown, and every number as CSV."""
 
-import csv
-import io
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +7,10 @@ from pathlib import Path
 from mtlkit.evaluators import Chart, Section, TableBlock, Text
 from mtlkit.plugins import write_file
 from mtlkit.runs import Evaluation, RunRecord, number, render_page
+from mtlkit_face.study.records import records_to_csv
 from mtlkit_face.study.report import FaceStudy, sections
+
+RESULTS = "results.csv"
 
 
 def write_study(study: FaceStudy, folder: Path) -> Path:
@@ -30,7 +31,7 @@ def write_study(study: FaceStudy, folder: Path) -> Path:
     )
     write_file(folder / "report.html", render_page(page).encode())
     write_file(folder / "report.md", "".join(_markdown(content)).encode())
-    write_file(folder / "results.csv", _csv(study).encode())
+    write_file(folder / RESULTS, records_to_csv(study.runs, study.size).encode())
     return folder / "report.html"
 
 
@@ -62,16 +63,3 @@ def _markdown_table(table: TableBlock) -> Iterator[str]:
     for row in table.rows:
         yield f"| {' | '.join(number(cell) for cell in row)} |\n"
     yield f"\n{table.caption}\n\n" if table.caption else "\n"
-
-
-def _csv(study: FaceStudy) -> str:
-    """Return a row for each run and metric."""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(("arm", "seed", "metric", "value"))
-    for arm, seeds in study.runs.items():
-        for seed, metrics in sorted(seeds.items()):
-            for name, value in sorted(metrics.items()):
-                if math.isfinite(value):
-                    rows.writerow((arm, seed, name, repr(float(value))))
-    return text.getvalue()

@@ -9,10 +9,13 @@ import attrs
 from mtlkit import Catalog, dump_recipe
 from mtlkit.comparison import ExecutorConfig, Job, Outcome, make_runs
 from mtlkit.data import Loading
-from mtlkit.plugins import RunError
+from mtlkit.plugins import RunError, write_file
 from mtlkit.runs import RunFolder, lock_folder, read_json, write_json
+from mtlkit_face.data.rendered import Rendered
 from mtlkit_face.study.arms import ARMS, ESTIMATED, Arm, Size, search_arms
+from mtlkit_face.study.claim_parts import Runs
 from mtlkit_face.study.estimated_poses import ESTIMATOR, estimates, estimator_job, write_estimates
+from mtlkit_face.study.records import merged, read_records, records_to_csv
 from mtlkit_face.study.report import FaceStudy
 from mtlkit_face.study.report_files import write_study
 from mtlkit_face.study.results import finished, read_runs, read_versions, run_folder
@@ -23,12 +26,25 @@ Progress = Callable[[str], None]
 
 @attrs.frozen(kw_only=True)
 class StudyRequest:
-    """The size, arms and seeds of a study, and its folder."""
+    """The size, arms and seeds of a study, and its folder.
+
+    The runs in `records`, a ``results.csv``, are not repeated: the folder keeps a copy.
+    """
 
     folder: Path
     size: Size
     arms: Sequence[Arm]
     seeds: Sequence[int]
+    records: Path | None = None
+
+    @property
+    def kept(self) -> Path:
+        """The folder's own copy of the records."""
+        return self.folder / "records.csv"
+
+    def recorded(self) -> Runs:
+        """Return the metrics of recorded runs; `RunError` if the records cannot be used."""
+        return read_records(self.kept, self.size) if self.kept.exists() else {}
 
     @property
     def keys(self) -> list[tuple[Arm, int]]:
@@ -50,6 +66,9 @@ def run_study(
     """
     with lock_folder(request.folder, "study"):
         _same_size(request)
+        if request.records is not None:
+            both = merged(request.recorded(), read_records(request.records, request.size))
+            write_file(request.kept, records_to_csv(both, request.size).encode())
         return _run(request, catalog, loading, executor_config, progress)
 
 
@@ -78,7 +97,8 @@ def _run(
     failed: dict[str, str] = {}
     try:
         jobs = _jobs(request, catalog, loading)
-        if ESTIMATED in request.arms:
+        _render(jobs, loading, progress)
+        if any(job.path.parent.name == ESTIMATED.name for job in jobs.values()):
             _estimate(request, catalog, loading, progress)
         _execute(request, jobs, executor_config, failed, progress)
     finally:
@@ -90,7 +110,10 @@ def _run(
 def _jobs(request: StudyRequest, catalog: Catalog, loading: Loading) -> dict[str, Job]:
     """Return the unfinished runs."""
     jobs = {}
+    recorded = request.recorded()
     for arm, seed in request.keys:
+        if seed in recorded.get(arm.name, {}):
+            continue
         recipe = request.size.recipe(arm, seed, catalog).check()
         path = run_folder(request.folder, arm.name, seed)
         _check_recipe(RunFolder(path), dump_recipe(recipe, catalog))
@@ -99,6 +122,21 @@ def _jobs(request: StudyRequest, catalog: Catalog, loading: Loading) -> dict[str
                 recipe=recipe, path=path, catalog=catalog, loading=loading
             )
     return jobs
+
+
+def _render(jobs: Mapping[str, Job], loading: Loading, progress: Progress) -> None:
+    """Render the faces of all runs once, with every core, before the runs share them.
+
+    A run renders with one core, while the others that need the same faces wait for it.
+    """
+    sets = {}
+    for job in jobs.values():
+        data = job.recipe.data
+        if loading.cache is not None and isinstance(data, Rendered):
+            sets[data.faces(), data.faces(test=True)] = data
+    for number, data in enumerate(sets.values(), start=1):
+        progress(f"faces of {number} of {len(sets)} sets")
+        data.render(attrs.evolve(loading, workers=None))
 
 
 def _execute(
@@ -132,7 +170,7 @@ def _execute(
 
 def _check_recipe(folder: RunFolder, recipe: str) -> None:
     """Raise `RunError` if a run has another recipe, since the two are not comparable."""
-    if folder.recipe.exists() and folder.recipe.read_text("utf-8") != recipe:
+    if folder.recipe.exists() and folder.recipe.read_bytes() != recipe.encode():
         raise RunError(
             f"{folder.path}: has another recipe than the study; choose another folder for the "
             f"study, or delete this run to repeat it"
@@ -168,18 +206,20 @@ def _read_study(request: StudyRequest, failed: dict[str, str]) -> FaceStudy:
     """Read everything in the folder, whether requested now or before."""
     available = {**ARMS, **search_arms(request.size)}
     names = {arm.name for arm in request.arms}
-    names |= {path.name for path in (request.folder / "runs").glob("*")}
+    recorded = request.recorded()
+    names |= {path.name for path in (request.folder / "runs").glob("*")} | {*recorded}
     arms = [arm for arm in available.values() if arm.name in names]
     arms += [arm for arm in request.arms if arm.name not in available]
     paths = request.folder.glob("runs/*/seed-*")
     stored = {int(path.name.removeprefix("seed-")) for path in paths}
+    stored |= {seed for seeds in recorded.values() for seed in seeds}
     seeds = sorted({*request.seeds, *stored})
     runs = read_runs(request.folder, arms, seeds)
     return FaceStudy(
         size=request.size,
         arms=arms,
         seeds=seeds,
-        runs=runs,
+        runs=merged(recorded, runs),
         failed=failed,
         poses=read_json(request.folder / "study.json").get("poses", {}),
         versions=read_versions(request.folder, runs),

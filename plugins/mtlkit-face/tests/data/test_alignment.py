@@ -4,12 +4,13 @@ import csv
 
 import numpy as np
 import pytest
-from mtlkit_face.data.alignment import ARCFACE, TEMPLATES, Similarity, five_points, similarity, warp
+from mtlkit_face.data.alignment import ARCFACE, TEMPLATES
 from mtlkit_face.data.alignment_folder import align_folder, failure_counts
 from mtlkit_face.data.landmarks import ExtraColumn, SeveralFaces, read_landmarks
 from mtlkit_synthetic_faces.rendering.camera import EYES_TO_MOUTH, ROW
 from PIL import Image
 
+from mtlkit.data import Similarity, five_points, similarity, warp
 from mtlkit.plugins import DataError
 
 
@@ -60,7 +61,8 @@ def test_a_moved_template_is_brought_back():
     ("points", "message"),
     [
         (np.full((5, 2), 7.0), "all points coincide"),
-        (np.where(np.arange(10).reshape(5, 2) == 3, np.nan, ARCFACE), "a point is not finite"),
+        (np.where(np.arange(10).reshape(5, 2) == 3, np.inf, ARCFACE), "a point is not finite"),
+        (np.where(np.arange(10).reshape(5, 2) < 8, np.nan, ARCFACE), "has 1 of 5 points"),
     ],
 )
 def test_points_that_have_no_similarity(points, message):
@@ -89,7 +91,7 @@ def test_a_ramp_stays_the_ramp(scale):
     inside = (abs(back.real - 99.5) < 99 - margin) & (abs(back.imag - 99.5) < 99 - margin)
     assert inside.sum() > 400
     for values, expected in ((across, back.real), (down, back.imag)):
-        found = np.asarray(warp(Image.fromarray(values.astype(np.float32)), move, 100))
+        found = np.asarray(warp(Image.fromarray(values.astype(np.float32)), move, (100, 100)))
         np.testing.assert_allclose(found[inside], expected[inside], atol=2e-3)
 
 
@@ -187,7 +189,8 @@ def test_a_blank_in_a_name_stands_where_a_tab_ends_it(tmp_path):
          "a.txt:1: the path '../a.png' is outside of the folder of images"),
         ("a.txt", "\n", "{folder}/a.txt: contains no lines"),
         ("a.csv", "file,x1,y1\na.png,1,2\n",
-         "{folder}/a.csv: got no column 'x2', expected file, x1, y1, ... of 5 or 68 points"),
+         "a.csv:2: got the columns x1, y1, expected left_eye_x, left_eye_y, ..., or x1, y1, ... of "
+         "the 5 or 68 points of a face"),
         ("a.txt", f"a.png {FIVE}\na.png {FIVE}\n",
          "a.txt:2: 'a.png' already has points at a.txt:1; keep one face, or use the largest with "
          "--several largest"),

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from mtlkit import load_catalog
 from mtlkit.cli import main
+from mtlkit.recipe_io import parse_recipe
 
 PAGE = Path(__file__).resolve().parents[4] / "docs/how-to/face-data.md"
 
@@ -33,4 +35,13 @@ def test_the_page_does_what_it_shows(tmp_path, monkeypatch, capsys):
                 agrees = doctest.OutputChecker().check_output(shown, found, doctest.ELLIPSIS)
                 assert agrees, f"{command}\nshown:\n{shown}\nfound:\n{found}"
     assert (kinds.count("console"), kinds.count("python"), kinds.count("text")) == (2, 3, 2)
-    assert len(kinds) == 7  # text is what takes minutes, or files that are not ours
+    # text is what takes minutes, or files that are not ours; yaml is the recipe below
+    assert (kinds.count("yaml"), len(kinds)) == (1, 8)
+
+
+def test_the_recipe_of_originals_is_valid():
+    (block,) = re.findall(r"^```yaml\n(.*?)^```$", PAGE.read_text("utf-8"), re.M | re.S)
+    tasks = "tasks:\n  identity: {role: main, target: subject}\nbackbone: {type: casia-net}\n"
+    recipe = parse_recipe(f"{block}{tasks}", "recipe.yaml", load_catalog())
+    assert recipe.data.landmarks.table == Path("points.csv")
+    assert recipe.data.split.groups == "subject"

@@ -222,12 +222,20 @@ def test_the_report_shows_curves_scores_and_failures():
     found = Identification().evaluate(pose_network())
     (section,) = found.sections
     charts = {b.title: b for b in section.blocks if isinstance(b, Chart)}
+    metrics = found.metrics
+    probes = metrics["face/scores/genuine/count"]
+    assert metrics["face/scores/impostor/count"] % probes == 0
+    assert metrics["face/scores/genuine/mean"] > metrics["face/scores/impostor/mean"]
     cmc = charts["Cumulative match characteristic"].series
     assert set(cmc) == {"network", "raw pixels"}
     assert all(list(curve.y) == sorted(curve.y) and curve.y[-1] == 1 for curve in cmc.values())
     assert charts["Rank-1 by yaw"].series["network"].x == YAWS
     assert charts["Rank-1 by yaw"].comparable
-    for curve in charts["Scores of genuine and impostor pairs"].series.values():
+    scores = dict(charts["Scores of genuine and impostor pairs"].series)
+    threshold = scores.pop("equal error")
+    assert threshold.x == (found.metrics["face/threshold"],) * 2
+    assert set(scores) == {"genuine", "impostor"}
+    for curve in scores.values():
         step = curve.x[1] - curve.x[0]
         assert sum(curve.y) * step == pytest.approx(1, abs=1e-6)
     _, table = [b for b in section.blocks if isinstance(b, TableBlock)]

@@ -25,6 +25,7 @@ def at_home(tmp_path, monkeypatch, runs, people):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(runs["p"], "RUN")
     shutil.copytree(people, "FOLDER")
+    shutil.copytree(people, "PAIRS")
     shutil.copytree(people / "p1", "IMAGES")
     shutil.copy(people / "p0/0_0_neutral.png", "a.png")
     shutil.copy(people / "p2/2_0_neutral.png", "b.png")

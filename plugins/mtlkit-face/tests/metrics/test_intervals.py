@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 from mtlkit_face.metrics.intervals import (
-    REPLICATES,
     pair_weight,
     percentiles,
     resamples,
@@ -34,12 +33,12 @@ def test_wilsons_interval_is_scipys(hits, trials):
 
 
 def test_each_replicate_draws_everybody_once_on_average():
-    drawn = np.array(list(resamples(50)))
-    assert drawn.shape == (REPLICATES, 50)
+    drawn = np.array(list(resamples(50, 400)))
+    assert drawn.shape == (400, 50)
     assert (drawn.sum(axis=1) == 50).all()
     assert drawn.mean() == 1
-    np.testing.assert_array_equal(drawn, np.array(list(resamples(50))))
-    assert (drawn != np.array(list(resamples(50, seed=1)))).any()
+    np.testing.assert_array_equal(drawn, np.array(list(resamples(50, 400))))
+    assert (drawn != np.array(list(resamples(50, 400, seed=1)))).any()
 
 
 def test_a_pair_counts_as_often_as_its_people():
@@ -50,7 +49,7 @@ def test_a_pair_counts_as_often_as_its_people():
 
 def test_the_bootstrap_of_a_mean_is_as_wide_as_theory_says():
     values = np.random.default_rng(0).normal(size=400)
-    ((low, high),) = percentiles(lambda w: [(w * values).sum() / w.sum()], resamples(400))
+    ((low, high),) = percentiles(lambda w: [(w * values).sum() / w.sum()], resamples(400, 400))
     assert (high - low) == pytest.approx(2 * 1.96 * sem(values), rel=0.15)
     assert low < values.mean() < high
 
@@ -62,12 +61,12 @@ def test_people_who_are_in_many_pairs_widen_the_interval():
     value = random.normal(size=10)[person] + 0.1 * random.normal(size=500)
     by_people, by_pairs = (
         percentiles(lambda w: [float((w * value).sum() / w.sum())], weights)[0]
-        for weights in ((d[person] for d in resamples(10)), resamples(500))
+        for weights in ((d[person] for d in resamples(10, 400)), resamples(500, 400))
     )
     assert by_people[1] - by_people[0] > 3 * (by_pairs[1] - by_pairs[0])
 
 
 def test_replicates_without_a_value_are_left_out():
-    ends = percentiles(lambda w: [math.nan if w[0] == 0 else w[0], math.nan], resamples(5))
+    ends = percentiles(lambda w: [math.nan if w[0] == 0 else w[0], math.nan], resamples(5, 400))
     assert ends[0][0] >= 1
     assert all(math.isnan(end) for end in ends[1])

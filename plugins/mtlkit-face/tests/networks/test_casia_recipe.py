@@ -4,7 +4,7 @@ import csv
 
 import numpy as np
 from mtlkit_face.cli import RECIPES
-from mtlkit_face.data.alignment import TEMPLATES, Similarity, warp
+from mtlkit_face.data.alignment import TEMPLATES
 from mtlkit_face.data.alignment_folder import align_folder, failure_counts
 from mtlkit_face.data.folder import list_folder
 from mtlkit_face.data.landmarks import read_landmarks
@@ -12,7 +12,7 @@ from mtlkit_face.data.pose_labels import Estimator, estimate_poses, group_matrix
 from PIL import Image
 
 from mtlkit import fit, load_catalog, load_recipe
-from mtlkit.data import Frame
+from mtlkit.data import Frame, Similarity, warp
 
 GRAY = TEMPLATES["100-gray"]
 POSES = {"0": "left", "1": "front", "2": "right", "3": ""}  # of the pictures by their names
@@ -30,7 +30,7 @@ def photographs(folder):
             lit = int(number) * 33
             face[:, lit : lit + 33] += 150 if POSES[number] else 0
             name = f"{subject}/{number}.png"
-            warp(Image.fromarray(face), UPSIDE_DOWN, 150).save(folder / name)
+            warp(Image.fromarray(face), UPSIDE_DOWN, (150, 150)).save(folder / name)
             points = " ".join(f"{each:.3f}" for each in UPSIDE_DOWN(GRAY.points).ravel())
             lines.append(f"{name} {points}")
     (folder / "points.txt").write_text("\n".join(lines))

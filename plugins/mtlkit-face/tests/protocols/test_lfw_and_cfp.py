@@ -223,7 +223,7 @@ def test_a_gap_between_folds_is_an_error(sets):
 
 
 def lfw(sets, **options):
-    return LFW(images=sets / "lfw", **{"folds": 2, "fold_pairs": 2, **options})
+    return LFW(images=sets / "lfw", **{"fold_count": 2, "fold_pairs": 2, **options})
 
 
 def test_strict_expects_the_official_numbers(sets):
@@ -231,7 +231,7 @@ def test_strict_expects_the_official_numbers(sets):
     refused(
         LFW(images=sets / "lfw").verify,
         "lfw: expected 10 folds of 300 + 300 pairs, got View 2, 2 folds of 2 + 2 pairs. Complete "
-        "the lists, or set `folds` and `fold_pairs` of the set, or `mode: compatible`",
+        "the lists, or set `fold_count` and `fold_pairs` of the set, or `mode: compatible`",
     )
     LFW(images=sets / "lfw", mode=Mode.COMPATIBLE).verify()
     with pytest.raises(DataError, match="cfp: expected 10 folds of 350"):
@@ -256,4 +256,4 @@ def test_a_file_that_no_pair_names_may_be_missing(sets):
     pairs = read_cfp(sets / "cfp", Faces.FRONTAL_FRONTAL)
     unused = next(p for i, p in enumerate(pairs.pictures) if i not in pairs.used())
     unused.source.unlink()
-    CFP(images=sets / "cfp", faces=(Faces.FRONTAL_FRONTAL,), folds=2, fold_pairs=2).verify()
+    CFP(images=sets / "cfp", faces=(Faces.FRONTAL_FRONTAL,), fold_count=2, fold_pairs=2).verify()

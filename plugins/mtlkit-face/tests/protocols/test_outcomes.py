@@ -1,27 +1,30 @@
 """Evaluators end to end: scores, mirror images, failures, results and reports."""
 
+import io
 import json
 import math
 
 import attrs
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from mtlkit_face.protocols.embedding import ImageEmbedder
 from mtlkit_face.protocols.mode import Mode
 from mtlkit_face.protocols.pairs.cfp import CFP, Faces
 from mtlkit_face.protocols.pairs.lfw import LFW, read_lfw
-from mtlkit_face.protocols.pairs.scores import score_pairs
+from mtlkit_face.protocols.pairs.scores import score_parts
 from mtlkit_face.protocols.pairs.verification_bin import VerificationBin
-from mtlkit_face.protocols.pictures import FaceBox, FaceImage, decode
+from mtlkit_face.protocols.pictures import FaceImage, decode_picture
 from mtlkit_face.protocols.protocol import no_progress
+from mtlkit_face.protocols.score_file import scores_to_parquet
 from mtlkit_face.protocols.templates.ijb_a import IJBA
 from PIL import Image
 
 from mtlkit import Role, Task
 from mtlkit.assembly import Assembly
 from mtlkit.backbones import MLP
-from mtlkit.data import ClassTarget, InputSpec
+from mtlkit.data import BoxRegion, ClassTarget, Frame, InputSpec
 from mtlkit.model import assemble
 from mtlkit.plugins import DataError
 from mtlkit.routers import BranchSelection, Grouped
@@ -29,16 +32,25 @@ from mtlkit.routers import BranchSelection, Grouped
 
 @pytest.fixture
 def lfw(sets):
-    return LFW(images=sets / "lfw", folds=2, fold_pairs=2)
+    return LFW(images=sets / "lfw", fold_count=2, fold_pairs=2, replicates=50)
 
 
 def every(sets, **options):
+    options.setdefault("replicates", 50)
     return {
-        "lfw": LFW(images=sets / "lfw", folds=2, fold_pairs=2, **options),
-        "cfp": CFP(images=sets / "cfp", folds=2, fold_pairs=2, **options),
-        "bin": VerificationBin(file=sets / "pairs.bin", folds=2, **options),
+        "lfw": LFW(images=sets / "lfw", fold_count=2, fold_pairs=2, **options),
+        "cfp": CFP(images=sets / "cfp", fold_count=2, fold_pairs=2, **options),
+        "bin": VerificationBin(file=sets / "pairs.bin", fold_count=2, **options),
         "ijb-a": IJBA(images=sets / "ijb-a/aligned", protocol=sets / "ijb-a", splits=2, **options),
     }
+
+
+def decode(picture, shape):
+    return decode_picture(picture, Frame(*shape[1:], shape[0], crop=1.0, reduce=True))
+
+
+def score_pairs(pairs, embedder):
+    return score_parts({"": pairs}, embedder)[""]
 
 
 def cosine(a, b):
@@ -135,6 +147,7 @@ def test_a_result_has_its_setup_and_measures(sets, model, name, mode):
         assert result["weights"] == "5ha256"
         assert result["preprocessing"] == {
             "shape": [1, 8, 8], "mean": [127.5], "std": [128.0], "margin": None,
+            "crop": 1.0,
         }  # fmt: skip
         for key, measure in result["measures"].items():
             assert measure["interval"].startswith("bootstrap over ")
@@ -160,7 +173,7 @@ def test_a_result_has_its_setup_and_measures(sets, model, name, mode):
 
 
 def test_the_margin_of_cropped_faces_is_in_the_result(sets, model):
-    protocol = IJBA(images=sets / "ijb-a", margin=0.25, splits=2)
+    protocol = IJBA(images=sets / "ijb-a", margin=0.25, splits=2, replicates=50)
     result = protocol.outcome(model).results["media-mean"]
     assert result.weights is None  # the model has no file
     assert result.preprocessing.margin == 0.25
@@ -243,10 +256,84 @@ def test_a_template_that_is_not_finite_is_a_failure(lfw, model):
 
 def test_memory_does_not_grow_with_the_set(sets, model):
     """Batches have the size of the option, and a `.bin` is matched in chunks."""
-    protocol = VerificationBin(file=sets / "pairs.bin", folds=2, batch=3, mirror=False)
+    protocol = VerificationBin(file=sets / "pairs.bin", fold_count=2, batch=3, mirror=False)
     protocol.outcome(model)
     assert max(model.batches) == 3
-    assert sum(model.batches) == 16
+    unique = {picture.source for picture in protocol.read()[""].pictures}
+    assert sum(model.batches) == len(unique) < 16
+    assert len(protocol.read()[""].pictures) == 16
+
+
+def test_a_picture_is_embedded_once_for_all_parts(sets, model):
+    """Both protocols of CFP have the same frontal pictures."""
+    cfp = CFP(images=sets / "cfp", fold_count=2, fold_pairs=2, mirror=False, replicates=50)
+    parts = cfp.pair_sets()
+    used = {pairs.pictures[i].source for pairs in parts.values() for i in pairs.used()}
+    done = []
+    outcome = cfp.outcome(model, lambda *progress: done.append(progress))
+    assert sum(model.batches) == len(used) < sum(len(pairs.used()) for pairs in parts.values())
+    assert done[-1] == (len(used), len(used))
+    alone = {
+        part: attrs.evolve(cfp, faces=(Faces(part),)).outcome(model).results[part] for part in parts
+    }
+    for part, result in outcome.results.items():
+        for measure, value in result.measures.items():
+            assert value.folds == pytest.approx(alone[part].measures[measure].folds)
+            assert value.value == pytest.approx(alone[part].measures[measure].value)
+
+
+def test_a_failure_counts_under_every_name(tmp_path, sets, model):
+    """A `.bin` may have one picture several times."""
+    protocol = VerificationBin(file=sets / "pairs.bin", fold_count=2, count_failures=True)
+    pairs = protocol.read()[""]
+    sources = [picture.source for picture in pairs.pictures]
+    twice = next(source for source in sources if sources.count(source) > 1)
+    pictures = [
+        attrs.evolve(picture, source=b"junk") if picture.source == twice else picture
+        for picture in pairs.pictures
+    ]
+    embedder = ImageEmbedder(protocol, model, no_progress)
+    score = score_pairs(attrs.evolve(pairs, pictures=pictures), embedder)
+    failed = [picture.name for picture in pictures if picture.source == b"junk"]
+    assert len(failed) > 1
+    assert sorted(embedder.failed) == sorted(failed)
+    assert np.isneginf(score).sum() >= len(failed) / 2
+
+
+def test_some_folds_alone(sets, model, lfw):
+    """Their thresholds are those of a set that has no other folds."""
+    lines = (sets / "lfw/pairs.txt").read_text().splitlines()
+    three = ["3\t2", *lines[1:], *lines[1:5]]
+    (sets / "lfw/pairs.txt").write_text("\n".join(three))
+    whole = LFW(images=sets / "lfw", fold_count=3, fold_pairs=2, folds=(2, 3))
+    outcome = whole.outcome(model)
+    chosen = outcome.results[""].measures["accuracy"]
+    last = ["2\t2", *three[5:]]
+    (sets / "lfw/pairs.txt").write_text("\n".join(last))
+    alone = lfw.outcome(model).results[""].measures["accuracy"]
+    assert chosen.value == alone.value
+    assert chosen.at["threshold/2"] == alone.at["threshold/1"]
+    assert chosen.at["threshold/3"] == alone.at["threshold/2"]
+    assert "of which the folds 2, 3" in outcome.results[""].version
+    assert set(outcome.scores[0].fold) == {2, 3}
+    for folds, message in (((2,), "expected two different folds"), ((2, 2), "two different")):
+        with pytest.raises(ValueError, match=message):
+            LFW(images=sets / "lfw", folds=folds)
+    with pytest.raises(DataError, match="folds: got 7, but the set has the folds 1 to 2"):
+        attrs.evolve(lfw, folds=(1, 7)).verify()
+
+
+@pytest.mark.parametrize("name", ["lfw", "cfp", "bin", "ijb-a"])
+def test_the_scores_of_all_comparisons(sets, model, name):
+    outcome = every(sets)[name].outcome(model)
+    table = pq.read_table(io.BytesIO(scores_to_parquet(outcome.scores))).to_pydict()
+    assert list(table) == ["part", "fold", "first", "second", "same", "score"]
+    for part, result in outcome.results.items():
+        rows = [i for i, value in enumerate(table["part"]) if value == part]
+        same = np.array([table["same"][i] for i in rows])
+        assert (same.sum(), (~same).sum()) == (result.n_genuine, result.n_impostor)
+    assert np.isfinite(table["score"]).all()
+    assert {*table["fold"]} == {1, 2}
 
 
 def test_a_model_of_no_pictures_is_refused(lfw, model):
@@ -265,17 +352,17 @@ def test_pictures_become_what_the_model_takes(tmp_path):
     assert decode(picture, (3, 4, 4)).pixels.shape == (3, 4, 4)
     assert decode(picture, (1, 2, 6)).pixels.shape == (1, 2, 6)
     assert decode(picture, (1, 2, 6)).size == (4, 4)
-    part = attrs.evolve(picture, box=FaceBox(left=1, top=1, width=2, height=2))
+    part = attrs.evolve(picture, box=BoxRegion(1, 1, 2, 2))
     np.testing.assert_array_equal(
         decode(part, (3, 2, 2)).pixels, decode(picture, (3, 4, 4)).pixels[:, 1:3, 1:3]
     )
-    wide = attrs.evolve(picture, box=FaceBox(left=0, top=0, width=4, height=2, margin=0.5))
-    assert wide.box.corners() == (-2, -3, 6, 5)
+    wide = attrs.evolve(picture, box=BoxRegion(0, 0, 4, 2, 0.5))
+    assert wide.box.corners(Frame(8, 8, 3)) == (-2, -3, 6, 5)
     padded = decode(wide, (3, 8, 8)).pixels
     np.testing.assert_array_equal(padded[:, 3:7, 2:6], decode(picture, (3, 4, 4)).pixels)
     assert padded[:, :3].sum() == 0
-    outside = attrs.evolve(picture, box=FaceBox(left=9, top=0, width=2, height=2))
-    with pytest.raises(DataError, match="its face box lies outside of the 4 x 4 picture"):
+    outside = attrs.evolve(picture, box=BoxRegion(9, 0, 2, 2))
+    with pytest.raises(DataError, match="its box lies outside of the 4 x 4 picture"):
         decode(outside, (3, 2, 2))
 
 
@@ -287,7 +374,7 @@ def test_a_picture_too_large_for_a_face_is_not_decoded(tmp_path):
 
 
 def test_one_part_of_cfp_may_be_selected(sets, model):
-    protocol = CFP(images=sets / "cfp", folds=2, fold_pairs=2, faces=(Faces.FRONTAL_PROFILE,))
+    protocol = CFP(images=sets / "cfp", fold_count=2, fold_pairs=2, faces=(Faces.FRONTAL_PROFILE,))
     assert list(protocol.outcome(model).results) == ["frontal-profile"]
 
 

@@ -253,24 +253,24 @@ def test_folds_are_those_of_cross_validation_without_shuffling(tmp_path):
     for fold, (_, test) in enumerate(KFold(4).split(same)):
         assert np.flatnonzero(pairs.fold == fold).tolist() == test.tolist()
     with pytest.raises(DataError, match="13 pairs do not divide into 4 equal folds"):
-        VerificationBin(file=path, folds=4).verify()
-    VerificationBin(file=path, folds=4, mode=Mode.COMPATIBLE).verify()
+        VerificationBin(file=path, fold_count=4).verify()
+    VerificationBin(file=path, fold_count=4, mode=Mode.COMPATIBLE).verify()
 
 
 def test_a_fold_of_one_kind_is_refused_in_strict_mode(tmp_path):
     path = written(tmp_path, pickle.dumps((IMAGES, [True, True, False, False])))
     with pytest.raises(DataError, match="the fold 1 of 2 has pairs of one kind only"):
-        VerificationBin(file=path, folds=2).verify()
-    VerificationBin(file=path, folds=2, mode=Mode.COMPATIBLE).verify()
+        VerificationBin(file=path, fold_count=2).verify()
+    VerificationBin(file=path, fold_count=2, mode=Mode.COMPATIBLE).verify()
     path = written(tmp_path, pickle.dumps((IMAGES, [True] * 4)))
     with pytest.raises(DataError, match="all pairs are of one kind"):
-        VerificationBin(file=path, folds=2, mode=Mode.COMPATIBLE).verify()
+        VerificationBin(file=path, fold_count=2, mode=Mode.COMPATIBLE).verify()
 
 
 def test_an_image_without_bytes_is_missing(tmp_path):
     path = written(tmp_path, pickle.dumps(([b"", *IMAGES[1:]], SAME)))
     with pytest.raises(DataError, match="1 picture cannot be used: pair 1, image 1 is missing"):
-        VerificationBin(file=path, folds=2).verify()
+        VerificationBin(file=path, fold_count=2).verify()
 
 
 def test_reading_takes_little_more_than_the_file(tmp_path):

@@ -6,7 +6,10 @@ import re
 from pathlib import Path
 
 import attrs
+import pyarrow.parquet as pq
 import pytest
+import torch
+from mtlkit_face.data.progress_bar import ProgressLines
 from mtlkit_face.data.rendered import Rendered
 from mtlkit_face.protocols.pairs.lfw import LFW
 from mtlkit_face.protocols.pairs.verification_bin import VerificationBin
@@ -30,7 +33,7 @@ def run(tmp_path_factory, built):
         backbone=MLP(hidden=(8,)),
         tasks={"identity": Task(role=Role.MAIN, target="subject"), "pose": Task(target="yaw")},
         train=Train(epochs=1, batch=8, threads=1, device="cpu"),
-        evaluators=(VerificationBin(file=built / "pairs.bin", folds=2),),
+        evaluators=(VerificationBin(file=built / "pairs.bin", fold_count=2),),
     )
     fit(recipe, folder)
     return folder
@@ -51,11 +54,11 @@ def protocol(capsys):
 
 def commands(built):
     return {
-        "lfw": ("lfw", "--images", built / "lfw", "--folds", 2, "--fold-pairs", 2),
-        "cfp": ("cfp", "--images", built / "cfp", "--folds", 2, "--fold-pairs", 2),
+        "lfw": ("lfw", "--images", built / "lfw", "--fold-count", 2, "--fold-pairs", 2),
+        "cfp": ("cfp", "--images", built / "cfp", "--fold-count", 2, "--fold-pairs", 2),
         "ijb-a": ("ijb-a", "--images", built / "ijb-a/aligned", "--protocol", built / "ijb-a",
                   "--splits", 2, "--rank", 1),
-        "bin": ("bin", "--file", built / "pairs.bin", "--folds", 2),
+        "bin": ("bin", "--file", built / "pairs.bin", "--fold-count", 2),
     }  # fmt: skip
 
 
@@ -85,6 +88,38 @@ def test_a_command_writes_result_evaluation_and_report(protocol, run, built, tmp
     assert str(built) not in (out / "report.html").read_text().split("evaluators:")[0]
     value = next(iter(results[0]["measures"].values()))["value"]
     assert f"{value:.4f}" in output
+
+
+def test_scores_threads_and_folds_on_request(protocol, run, built, tmp_path):
+    out = tmp_path / "out"
+    options = ("--scores", "--threads", 1, "--folds", "2,1", "--device", "cpu")
+    before = torch.get_num_threads()
+    try:
+        code, output = protocol(*commands(built)["lfw"], "--run", run, "--out", out, *options)
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
+    assert code == 0, output
+    assert "of which the folds 2, 1" in output
+    scores = pq.read_table(out / "scores.parquet")
+    assert scores.num_rows == 8
+    for folds, message in (("1", "expected two different folds"), ("a,b", "such as 9,10")):
+        arguments = (*commands(built)["lfw"], "--run", run, "--folds", folds)
+        code, output = protocol(*arguments, "--out", tmp_path / "not")
+        assert code == 2
+        assert message in output
+
+
+def test_redirected_progress_is_lines(capsys):
+    now = [0.0]
+    lines = ProgressLines("embedding pictures", lambda: now[0])
+    for second, done in ((4, 100), (12, 500), (15, 600), (40, 2000)):
+        now[0] = float(second)
+        lines(done, 2000)
+    assert capsys.readouterr().err.splitlines() == [
+        "embedding pictures: 500 of 2,000 (25%), 12 s, 36 s left",
+        "embedding pictures: 2,000 of 2,000 (100%), 40 s, 0 s left",
+    ]
 
 
 def test_the_evaluator_of_a_recipe_and_the_command_agree(protocol, run, built, tmp_path):
@@ -132,7 +167,7 @@ def test_a_folder_without_a_run_is_named(protocol, built, tmp_path):
 
 
 def test_rendered_sets_are_written_into_an_empty_folder(protocol, tmp_path):
-    small = ("--subjects", 6, "--folds", 2, "--fold-pairs", 1, "--splits", 1, "--size", 32)
+    small = ("--subjects", 6, "--fold-count", 2, "--fold-pairs", 1, "--splits", 1, "--size", 32)
     code, output = protocol("render", "--out", tmp_path / "sets", *small)
     assert code == 0, output
     assert sorted(path.name for path in (tmp_path / "sets").iterdir()) == [
@@ -140,7 +175,7 @@ def test_rendered_sets_are_written_into_an_empty_folder(protocol, tmp_path):
     ]  # fmt: skip
     code, output = protocol("render", "--out", tmp_path / "sets", *small)
     assert (code, "exists; choose" in output) == (2, True)
-    code, output = protocol("render", "--out", tmp_path / "few", "--subjects", 6, "--folds", 4)
+    code, output = protocol("render", "--out", tmp_path / "few", "--subjects", 6, "--fold-count", 4)
     assert [path.name for path in tmp_path.iterdir()] == ["sets"]
     assert code == 2
     assert "expected two subjects or more for each of 4 folds, got 6" in output
@@ -197,7 +232,7 @@ def test_a_mistake_in_a_recipe_has_its_line(option, line):
 
 
 def test_a_set_may_be_evaluated_twice_by_different_rules(built):
-    text = TEXT.replace("OPTION", "folds: 2")
+    text = TEXT.replace("OPTION", "fold_count: 2")
     second = "  - {type: face/lfw, images: lfw, mode: MODE}\n"
     parse_recipe(text + second.replace("MODE", "compatible"), "r.yaml", load_catalog("face"))
     with pytest.raises(RecipeError, match="returns metrics of the same names"):

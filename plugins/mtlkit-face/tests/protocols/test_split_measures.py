@@ -35,7 +35,12 @@ def split(seed: int) -> SplitScores:
 
 def measured(splits):
     return split_measures(
-        splits, fars=(0.1, 0.01), ranks=(1,), fpirs=(0.3, 0.1), rules=RULES[Mode.STRICT]
+        splits,
+        fars=(0.1, 0.01),
+        ranks=(1,),
+        fpirs=(0.3, 0.1),
+        rules=RULES[Mode.STRICT],
+        replicates=20,
     )
 
 
@@ -43,7 +48,7 @@ def test_people_are_drawn_whatever_their_numbers(monkeypatch):
     """Gaps between the numbers of a table do not add people."""
     splits = [split(0), split(1)]
     drawn = []
-    monkeypatch.setattr(module, "resamples", lambda n: drawn.append(n) or resamples(n, 0, 20))
+    monkeypatch.setattr(module, "resamples", lambda n, most: drawn.append(n) or resamples(n, most))
     numbers = 10**15 + 7 * np.arange(PEOPLE) ** 2
     gaps = [
         attrs.evolve(
@@ -62,7 +67,7 @@ def test_people_are_drawn_whatever_their_numbers(monkeypatch):
 def test_operating_points_have_the_number_of_allowed_errors(target):
     """Of N impostors floor(far N), of M non-mated probes floor(fpir M), and strictly never more."""
     splits = [split(0), split(1)]
-    measures = split_measures(splits, (target,), (1,), (target,), RULES[Mode.STRICT])
+    measures = split_measures(splits, (target,), (1,), (target,), RULES[Mode.STRICT], 20)
     for name, among, rate in (
         (f"tar-at-far/{target:g}", "impostors", "achieved-far"),
         (f"tpir-at-fpir/{target:g}", "non-mated", "achieved-fpir"),

@@ -1,5 +1,6 @@
 """A study from its command to its report: each run once, also after interrupts."""
 
+import math
 import os
 import signal
 
@@ -48,20 +49,27 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("study")
 
 
-def run(folder, arms, seeds=(0,), size=TINY):
+def run(folder, arms, seeds=(0,), size=TINY, **options):
     lines: list[str] = []
-    request = StudyRequest(folder=folder / "study", size=size, arms=arms, seeds=seeds)
+    request = StudyRequest(folder=folder / "study", size=size, arms=arms, seeds=seeds, **options)
     loading = Loading(cache=folder / "cache", workers=1)
     return run_study(
         request, load_catalog(), loading, ExecutorConfig(workers=2), lines.append
     ), lines
 
 
+def executed(lines):
+    """The lines without those of the rendering."""
+    return [line for line in lines if not line.startswith("faces of")]
+
+
 def test_a_study_executes_each_run_once_and_accepts_more_arms_later(folder):
     study, lines = run(folder, [ARMS["s-cnn"]])
+    lines = executed(lines)
     assert lines[0] == "1 run, 2 at once; 0 already finished"
     assert study.missing == 0
     study, lines = run(folder, [ARMS["m-cnn"]])
+    lines = executed(lines)
     assert lines[0] == "1 run, 2 at once; 0 already finished"
     assert [line.partition(":")[0] for line in lines[1:]] == ["[1/1] m-cnn, seed 0"]
     assert "trace/weight/pose" in study.runs["m-cnn"][0]
@@ -133,3 +141,27 @@ def test_arms_with_their_own_components_are_evaluated(folder, name):
     metrics = study.runs[name][0]
     assert "face/energy/rank1/x" in metrics
     assert ("face/pose-errors/0.2/best/rank1" in metrics) == (name == "p-cnn")
+
+
+def test_a_study_continues_from_records_on_a_fresh_machine(folder, tmp_path):
+    first, _ = run(folder, [ARMS["s-cnn"]])
+    records = folder / "study/results.csv"
+    fresh, lines = run(tmp_path, [ARMS["s-cnn"]], records=records)
+    assert lines == ["1 run, 2 at once; 1 already finished"]
+    assert not (tmp_path / "study/runs").exists()
+    finite = {k: v for k, v in first.runs["s-cnn"][0].items() if math.isfinite(v)}
+    assert fresh.runs == {"s-cnn": {0: finite}}
+    study, lines = run(tmp_path, [ARMS["s-cnn"]], seeds=(0, 1))  # the folder keeps the records
+    assert executed(lines)[0] == "2 runs, 2 at once; 1 already finished"
+    assert lines[0] == "faces of 1 of 1 sets"
+    assert sorted(study.runs["s-cnn"]) == [0, 1]
+    rows = (tmp_path / "study/results.csv").read_text().splitlines()
+    assert {row.split(",")[1] for row in rows[1:]} == {"0", "1"}
+    for text, message in (
+        ("arm,seed,metric,value,size\ns-cnn,0,x,1.0,small\n", "2: got a run of the size 'small'"),
+        ("arm,seed\n", "got the columns arm, seed, expected arm, seed, metric, value, size"),
+        ("arm,seed,metric,value\ns-cnn,x,m,1\n", "cannot be read as records of a study"),
+    ):
+        (tmp_path / "bad.csv").write_text(text)
+        with pytest.raises(RunError, match=message):
+            run(tmp_path, [ARMS["s-cnn"]], records=tmp_path / "bad.csv")

@@ -78,7 +78,11 @@ class MultiPie(DataSource):
     check: bool = True
 
     def read(self, rows: object, preprocessing: Mapping[str, Any], loading: Loading) -> Split:
-        return read_new_images(rows, Frame(self.size, self.size, self.channels), loading)
+        return read_new_images(rows, self.frame, loading)
+
+    @property
+    def frame(self) -> Frame:
+        return Frame(self.size, self.size, self.channels, crop=1.0)
 
     def load(self, loading: Loading) -> Data:
         """Load the pictures of the setting; raises `DataError` if the tree does not match it."""

@@ -47,7 +47,7 @@ class CFP(PairProtocol):
     """CFP: frontal faces verified with frontal ones and with profiles, in ten folds each.
 
     `images` holds `Data`, aligned already; `protocol` the lists, by default `images/Protocol`.
-    Relative paths start from the working directory. The strict mode expects `folds` folds of
+    Relative paths start from the working directory. The strict mode expects `fold_count` folds of
     `fold_pairs` pairs of each kind.
 
     >>> CFP(images=Path("cfp"), faces=(Faces.FRONTAL_PROFILE,)).name
@@ -59,7 +59,7 @@ class CFP(PairProtocol):
     faces: tuple[Faces, ...] = attrs.field(
         default=(Faces.FRONTAL_FRONTAL, Faces.FRONTAL_PROFILE), validator=each(member_of(Faces))
     )
-    folds: int = attrs.field(default=10, validator=at_least(2))
+    fold_count: int = attrs.field(default=10, validator=at_least(2))
     fold_pairs: int = attrs.field(default=350, validator=at_least(1))
 
     @property
@@ -73,7 +73,7 @@ class CFP(PairProtocol):
     def read(self) -> dict[str, PairSet]:
         parts = {faces.value: read_cfp(self.images, faces, self.protocol) for faces in self.faces}
         for pairs in parts.values():
-            expect_folds(self, pairs, self.folds, self.fold_pairs)
+            expect_folds(self, pairs, self.fold_count, self.fold_pairs)
         return parts
 
 

@@ -30,7 +30,7 @@ class LFW(PairProtocol):
 
     `images` holds the folders of people, aligned already; `pairs` is the list, by default
     `pairs.txt` in it or one folder up. Relative paths start from the working directory. The strict
-    mode expects `folds` folds of `fold_pairs` pairs of each kind.
+    mode expects `fold_count` folds of `fold_pairs` pairs of each kind.
 
     >>> LFW(images=Path("lfw")).prefix
     'face/lfw'
@@ -38,7 +38,7 @@ class LFW(PairProtocol):
 
     images: Path
     pairs: Path | None = None
-    folds: int = attrs.field(default=10, validator=at_least(2))
+    fold_count: int = attrs.field(default=10, validator=at_least(2))
     fold_pairs: int = attrs.field(default=300, validator=at_least(1))
 
     @property
@@ -51,7 +51,7 @@ class LFW(PairProtocol):
 
     def read(self) -> dict[str, PairSet]:
         pairs = read_lfw(self.images, self.pairs)
-        expect_folds(self, pairs, self.folds, self.fold_pairs)
+        expect_folds(self, pairs, self.fold_count, self.fold_pairs)
         return {"": pairs}
 
 

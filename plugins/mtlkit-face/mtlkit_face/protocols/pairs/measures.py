@@ -26,14 +26,19 @@ BY_PAIRS = "bootstrap over pairs: their people are unknown"
 
 
 def pair_measures(
-    pairs: PairSet, score: Floats, decisions: FoldAccuracy, fars: Sequence[float], rules: Rules
+    pairs: PairSet,
+    score: Floats,
+    decisions: FoldAccuracy,
+    fars: Sequence[float],
+    rules: Rules,
+    replicates: int,
 ) -> dict[str, Measure]:
     """Return accuracy, EER and AUC as means over folds, and TAR at each FAR over all pairs.
 
     Folds without both kinds of pairs are left out of EER and AUC.
     """
     method = BY_PAIRS if pairs.person is None else BY_PEOPLE
-    ends = _intervals(pairs, score, decisions, fars, rules)
+    ends = _intervals(pairs, score, decisions, fars, rules, replicates)
     folds = [roc(score[pairs.fold == k], pairs.same[pairs.fold == k]) for k in range(pairs.folds)]
     equal = [curve.equal_error() for curve in folds]
     by_fold = {
@@ -45,7 +50,7 @@ def pair_measures(
         name: over_folds(values, ends[name], method, population=rules.population)
         for name, values in by_fold.items()
     }
-    measures["accuracy"] = _accuracy(measures["accuracy"], decisions)
+    measures["accuracy"] = _accuracy(measures["accuracy"], decisions, pairs)
     whole = roc(score, pairs.same)
     impostors = int((~pairs.same).sum())
     for far in fars:
@@ -66,16 +71,22 @@ def pair_measures(
     return measures
 
 
-def _accuracy(measure: Measure, decisions: FoldAccuracy) -> Measure:
+def _accuracy(measure: Measure, decisions: FoldAccuracy, pairs: PairSet) -> Measure:
     """Add the thresholds, and Wilson's interval of all decisions, as if they were independent."""
     low, high = wilson(int(decisions.right.sum()), len(decisions.right))
     at = {"wilson-low": low, "wilson-high": high}
-    at |= {f"threshold/{k + 1}": float(t) for k, t in enumerate(decisions.threshold)}
+    for fold, threshold in enumerate(decisions.threshold.tolist()):
+        at[f"threshold/{pairs.number_of(fold)}"] = threshold
     return attrs.evolve(measure, at=at)
 
 
 def _intervals(
-    pairs: PairSet, score: Floats, decisions: FoldAccuracy, fars: Sequence[float], rules: Rules
+    pairs: PairSet,
+    score: Floats,
+    decisions: FoldAccuracy,
+    fars: Sequence[float],
+    rules: Rules,
+    replicates: int,
 ) -> dict[str, Interval]:
     """Return the interval of each measure, with the thresholds of folds fixed."""
     whole = SortedScores(score, pairs.same)
@@ -95,7 +106,7 @@ def _intervals(
         ]
 
     names = ["accuracy", "eer", "auc", *(f"tar-at-far/{far:g}" for far in fars)]
-    return dict(zip(names, percentiles(statistics, _weights(pairs)), strict=True))
+    return dict(zip(names, percentiles(statistics, _weights(pairs, replicates)), strict=True))
 
 
 def _accuracy_of(right: Bools, same: Bools, weight: Floats) -> float:
@@ -111,12 +122,12 @@ def _accuracy_of(right: Bools, same: Bools, weight: Floats) -> float:
     return float(genuine * rates[0] + (1 - genuine) * rates[1])
 
 
-def _weights(pairs: PairSet) -> Iterator[Floats]:
+def _weights(pairs: PairSet, replicates: int) -> Iterator[Floats]:
     """Yield the weight of each pair in each replicate, by its people, or else by itself."""
     if pairs.person is None:
-        yield from resamples(len(pairs))
+        yield from resamples(len(pairs), replicates)
         return
     first, second = pairs.person[pairs.first], pairs.person[pairs.second]
     people, codes = np.unique(np.concatenate([first, second]), return_inverse=True)
-    for drawn in resamples(len(people)):
+    for drawn in resamples(len(people), replicates):
         yield pair_weight(drawn, codes[: len(first)], codes[len(first) :])

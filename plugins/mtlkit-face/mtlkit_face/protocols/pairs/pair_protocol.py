@@ -1,29 +1,45 @@
 """Protocols of pairs in folds: scores, measures and report."""
 
 from abc import abstractmethod
+from typing import Any
 
 import attrs
 
+from mtlkit.data import Frame
 from mtlkit.evaluators import Block, Text
-from mtlkit.plugins import DataError, MultiTaskModel, above, each
-from mtlkit_face.metrics.charts import roc_and_det
+from mtlkit.plugins import DataError, MultiTaskModel, above, at_least, each
+from mtlkit_face.metrics.charts import roc_and_det, score_histogram
 from mtlkit_face.metrics.fold_accuracy import FoldAccuracy, fold_accuracy
 from mtlkit_face.metrics.roc import Floats, Roc, roc
 from mtlkit_face.protocols.embedding import ImageEmbedder, refusal
 from mtlkit_face.protocols.mode import Mode
 from mtlkit_face.protocols.pairs.measures import pair_measures
 from mtlkit_face.protocols.pairs.pair_set import PairSet
-from mtlkit_face.protocols.pairs.scores import score_pairs
+from mtlkit_face.protocols.pairs.scores import score_parts
 from mtlkit_face.protocols.protocol import Progress, Protocol, no_progress
 from mtlkit_face.protocols.report_blocks import facts, tables, worst_errors
 from mtlkit_face.protocols.result import ProtocolReport, ProtocolResult
 from mtlkit_face.protocols.rules import RULES, matching
+from mtlkit_face.protocols.score_file import ScoredComparisons
+
+
+def _two_or_none(_: object, field: "attrs.Attribute[Any]", value: tuple[int, ...]) -> None:
+    if len(value) == 1 or len(set(value)) < len(value):
+        raise ValueError(
+            f"{field.name}: got {', '.join(map(str, value))}, expected two different folds or "
+            f"more: the threshold of a fold is chosen on the others"
+        )
 
 
 @attrs.frozen(kw_only=True)
 class PairProtocol(Protocol):
-    """A protocol of pairs in folds: accuracy, EER and AUC by fold, and TAR at each FAR of `far`."""
+    """A protocol of pairs in folds: accuracy, EER and AUC by fold, and TAR at each FAR of `far`.
 
+    With `folds`, numbers from 1, only these folds of the set are used: the threshold of each is
+    chosen on the others of them. Use it if the network has seen the people of the other folds.
+    """
+
+    folds: tuple[int, ...] = attrs.field(default=(), validator=[each(at_least(1)), _two_or_none])
     far: tuple[float, ...] = attrs.field(default=(0.01, 0.001), validator=each(above(0)))
 
     @property
@@ -46,7 +62,10 @@ class PairProtocol(Protocol):
 
         Files may be missing only if failures count, and strict folds need both kinds of pairs.
         """
-        parts = self.read()
+        parts = {
+            part: pairs.only(self.folds, self.name) if self.folds else pairs
+            for part, pairs in self.read().items()
+        }
         missing = dict.fromkeys(
             (name for pairs in parts.values() for name in pairs.missing()), "is missing"
         )
@@ -57,7 +76,7 @@ class PairProtocol(Protocol):
                 if self.mode is Mode.STRICT and len(set(pairs.same[pairs.fold == fold])) < 2:
                     raise DataError(
                         f"{self.name}: the fold {fold + 1} of {pairs.folds} has pairs of one kind "
-                        f"only; a fold's threshold, EER and AUC need both. Set `folds` to the "
+                        f"only; a fold's threshold, EER and AUC need both. Set `fold_count` to the "
                         f"number of the set, or `mode: compatible`"
                     )
             if len(set(pairs.same)) < 2:
@@ -69,18 +88,29 @@ class PairProtocol(Protocol):
         model: MultiTaskModel,
         progress: Progress = no_progress,
         weights: str | None = None,
+        frame: Frame | None = None,
     ) -> ProtocolReport:
-        embedder = ImageEmbedder(self, model, progress, weights)
+        embedder = ImageEmbedder(self, model, progress, weights, frame)
         parts = self.pair_sets()
         rules = RULES[self.mode]
         results: dict[str, ProtocolResult] = {}
         curves: dict[str, Roc] = {}
         errors: list[Block] = []
+        histograms: list[Block] = []
+        scores = score_parts(parts, embedder)
         for part, pairs in parts.items():
-            score = score_pairs(pairs, embedder)
+            score = scores[part]
             decisions = fold_accuracy(score, pairs.same, pairs.fold, rules.threshold)
             results[part] = self._result(pairs, score, decisions, embedder)
             curves[part or "pairs"] = roc(score, pairs.same)
+            histograms.append(
+                score_histogram(
+                    score[pairs.same],
+                    score[~pairs.same],
+                    thresholds={"mean of folds": float(decisions.threshold.mean())},
+                    title=f"Scores of genuine and impostor pairs: {part or self.title}",
+                )
+            )
             first, second = (
                 [pairs.pictures[i] for i in side] for side in (pairs.first, pairs.second)
             )
@@ -96,9 +126,11 @@ class PairProtocol(Protocol):
             blocks=(
                 Text(text=" ".join(_sentence(part, result) for part, result in results.items())),
                 *roc_and_det(curves, title),
+                *histograms,
                 *tables(results, facts(results, embedder)),
                 *errors,
             ),
+            scores=tuple(_comparisons(part, pairs, scores[part]) for part, pairs in parts.items()),
         )
 
     def _result(
@@ -118,7 +150,9 @@ class PairProtocol(Protocol):
             pictures=len(used),
             failures=len(failed),
             failed=dict(list(failed.items())[:20]),
-            measures=pair_measures(pairs, score, decisions, self.far, RULES[self.mode]),
+            measures=pair_measures(
+                pairs, score, decisions, self.far, RULES[self.mode], self.replicates
+            ),
         )
 
 
@@ -132,11 +166,23 @@ def _sentence(part: str, result: ProtocolResult) -> str:
     )
 
 
+def _comparisons(part: str, pairs: PairSet, score: Floats) -> ScoredComparisons:
+    first, second = ([pairs.pictures[i].name for i in side] for side in (pairs.first, pairs.second))
+    return ScoredComparisons(
+        part=part,
+        fold=[pairs.number_of(fold) for fold in pairs.fold.tolist()],
+        first=first,
+        second=second,
+        same=pairs.same,
+        score=score,
+    )
+
+
 def expect_folds(config: PairProtocol, pairs: PairSet, folds: int, fold_pairs: int) -> None:
     """Raise `DataError` in strict mode if the set has other numbers than the options."""
     if config.mode is Mode.STRICT and (pairs.folds, len(pairs)) != (folds, 2 * fold_pairs * folds):
         raise DataError(
             f"{config.name}: expected {folds} folds of {fold_pairs} + {fold_pairs} pairs, got "
-            f"{pairs.version}. Complete the lists, or set `folds` and `fold_pairs` of "
+            f"{pairs.version}. Complete the lists, or set `fold_count` and `fold_pairs` of "
             f"the set, or `mode: compatible`"
         )

@@ -28,14 +28,14 @@ class VerificationBin(PairProtocol):
     """A `.bin` set of pairs of aligned faces, whose pickle is never executed.
 
     `file` is the set; a relative path starts from the working directory. The strict mode expects
-    pairs that divide into `folds` equal folds, both kinds in each.
+    pairs that divide into `fold_count` equal folds, both kinds in each.
 
     >>> VerificationBin(file=Path("sets/agedb_30.bin")).prefix
     'face/verification-bin/agedb_30'
     """
 
     file: Path
-    folds: int = attrs.field(default=10, validator=at_least(2))
+    fold_count: int = attrs.field(default=10, validator=at_least(2))
 
     @property
     def name(self) -> str:
@@ -46,11 +46,11 @@ class VerificationBin(PairProtocol):
         return f"Verification, {self.file.name}"
 
     def read(self) -> dict[str, PairSet]:
-        pairs = read_pickled_pairs(self.file, self.folds)
-        if self.mode is Mode.STRICT and len(pairs) % self.folds:
+        pairs = read_pickled_pairs(self.file, self.fold_count)
+        if self.mode is Mode.STRICT and len(pairs) % self.fold_count:
             raise DataError(
-                f"{self.file}: {len(pairs):,} pairs do not divide into {self.folds} equal folds; "
-                f"set `folds`, or `mode: compatible` for folds that differ by a pair"
+                f"{self.file}: {len(pairs):,} pairs do not divide into {self.fold_count} equal "
+                f"folds; set `fold_count`, or `mode: compatible` for folds that differ by a pair"
             )
         return {"": pairs}
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import attrs
 import numpy as np
 
+from mtlkit.data import Frame
 from mtlkit.evaluators import Block, Text
 from mtlkit.plugins import (
     DataError,
@@ -28,12 +29,13 @@ from mtlkit_face.protocols.protocol import Progress, Protocol, no_progress
 from mtlkit_face.protocols.report_blocks import facts, tables, worst_errors
 from mtlkit_face.protocols.result import Measure, ProtocolReport, ProtocolResult
 from mtlkit_face.protocols.rules import RULES, matching
+from mtlkit_face.protocols.score_file import ScoredComparisons
+from mtlkit_face.protocols.template_store import TemplateStore, store_templates
 from mtlkit_face.protocols.templates.ijb_a_tables import SplitTables, read_splits
 from mtlkit_face.protocols.templates.measures import SplitScores, split_measures
 from mtlkit_face.protocols.templates.media import ALIASES, Sightings
 from mtlkit_face.protocols.templates.pooling import POOLINGS
 from mtlkit_face.protocols.templates.template_set import TemplateSet, score_split
-from mtlkit_face.protocols.templates.template_store import TemplateStore, store_templates
 
 
 @attrs.frozen(kw_only=True)
@@ -94,10 +96,16 @@ class IJBA(Protocol):
         model: MultiTaskModel,
         progress: Progress = no_progress,
         weights: str | None = None,
+        frame: Frame | None = None,
     ) -> ProtocolReport:
-        embedder = ImageEmbedder(self, model, progress, weights)
+        embedder = ImageEmbedder(self, model, progress, weights, frame)
         templates = self.template_set()
-        store = store_templates(templates.sightings.pictures, embedder)
+        with store_templates(templates.sightings.pictures, embedder) as store:
+            return self._report(templates, store, embedder)
+
+    def _report(
+        self, templates: TemplateSet, store: TemplateStore, embedder: ImageEmbedder
+    ) -> ProtocolReport:
         scores = {
             name: [
                 score_split(split, partial(templates.pooled, store, pooling))
@@ -137,6 +145,7 @@ class IJBA(Protocol):
                 *tables(results, setup),
                 _worst_errors(templates, store, scores[main][0], threshold, embedder),
             ),
+            scores=tuple(_comparisons(name, templates, scored) for name, scored in scores.items()),
         )
 
     def _result(
@@ -158,7 +167,9 @@ class IJBA(Protocol):
             pictures=len(templates.sightings.pictures),
             failures=len(embedder.failed),
             failed=dict(list(embedder.failed.items())[:20]),
-            measures=split_measures(scored, self.far, self.ranks, self.fpir, RULES[self.mode]),
+            measures=split_measures(
+                scored, self.far, self.ranks, self.fpir, RULES[self.mode], self.replicates
+            ),
         )
 
     def _pooling_facts(self, templates: TemplateSet, scored: list[SplitScores]) -> dict[str, str]:
@@ -176,6 +187,21 @@ class IJBA(Protocol):
             "well-aligned pictures": well,
             "templates without any picture": f"{empty:,}, which match nothing",
         }
+
+
+def _comparisons(
+    pooling: str, templates: TemplateSet, scored: list[SplitScores]
+) -> ScoredComparisons:
+    tables = [split.comparisons for split in templates.splits]
+    first, second = np.concatenate(tables).T.tolist()
+    return ScoredComparisons(
+        part=pooling,
+        fold=[s.number for s, table in zip(templates.splits, tables, strict=True) for _ in table],
+        first=[str(number) for number in first],
+        second=[str(number) for number in second],
+        same=np.concatenate([split.same for split in scored]),
+        score=np.concatenate([split.score for split in scored]),
+    )
 
 
 def _check_kinds(config: IJBA, split: SplitTables) -> None:

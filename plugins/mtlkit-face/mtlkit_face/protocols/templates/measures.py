@@ -48,6 +48,7 @@ def split_measures(
     ranks: Sequence[int],
     fpirs: Sequence[float],
     rules: Rules,
+    replicates: int,
 ) -> dict[str, Measure]:
     """Return TAR at each FAR, the EER, each rank, and TPIR at each FPIR, over the splits.
 
@@ -62,7 +63,7 @@ def split_measures(
         replicate = [measures(drawn) for measures in measured]
         return [mean_of_finite([split[name][0] for split in replicate]) for name in names]
 
-    ends = percentiles(statistics, resamples(people))
+    ends = percentiles(statistics, resamples(people, replicates))
     return {
         name: over_folds(
             [split[name][0] for split in by_split],

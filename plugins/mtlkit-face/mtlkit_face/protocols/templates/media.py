@@ -4,8 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
+from mtlkit.data import BoxRegion
 from mtlkit_face.protocols.listed_files import Tree, inside
-from mtlkit_face.protocols.pictures import FaceBox, FaceImage
+from mtlkit_face.protocols.pictures import FaceImage
 from mtlkit_face.protocols.templates.ijb_a_tables import Sighting
 
 ALIASES = {"img": "images", "frame": "frames", "frames": "frame", "images": "img"}
@@ -53,7 +54,7 @@ def _boxed(tree: Tree, relative: PurePosixPath, row: Sighting, margin: float) ->
     if row.box is None:
         return FaceImage(name=name, source=None, fault="has an empty face box", faceless=True)
     left, top, width, height = row.box
-    box = FaceBox(left=left, top=top, width=width, height=height, margin=margin)
+    box = BoxRegion(left, top, width, height, margin)
     return FaceImage(name=name, source=file, box=box)
 
 

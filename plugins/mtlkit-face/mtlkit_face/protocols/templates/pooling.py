@@ -10,9 +10,9 @@ Shapes: N pictures, templates of length K.
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-Rows = npt.NDArray[np.float32]
+from mtlkit_face.protocols.template_store import Rows
+
 Pooling = Callable[[Rows, Sequence[str]], Rows]
 
 

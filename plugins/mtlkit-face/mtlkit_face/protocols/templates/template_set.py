@@ -9,11 +9,11 @@ import torch
 from mtlkit.ops import match_scores
 from mtlkit_face.metrics.rank import search
 from mtlkit_face.metrics.roc import Floats
+from mtlkit_face.protocols.template_store import TemplateStore
 from mtlkit_face.protocols.templates.ijb_a_tables import SplitTables, TemplateRows
 from mtlkit_face.protocols.templates.measures import SplitScores
 from mtlkit_face.protocols.templates.media import Sightings
 from mtlkit_face.protocols.templates.pooling import Pooling, Rows
-from mtlkit_face.protocols.templates.template_store import TemplateStore
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -29,7 +29,7 @@ class TemplateSet:
         used = self.used(store, rows)
         if not used:
             return np.full(1, np.nan, np.float32)
-        return pooling(store.rows[[index for index, _ in used]], [medium for _, medium in used])
+        return pooling(store[[index for index, _ in used]], [medium for _, medium in used])
 
     def used(self, store: TemplateStore, rows: TemplateRows) -> list[tuple[int, str]]:
         """Return the pictures of a template with their media: only well-aligned ones, if any."""
