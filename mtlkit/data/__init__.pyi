@@ -51,6 +51,7 @@ from .listing.image_listing import is_utf8 as is_utf8
 from .listing.table_files import read_table as read_table
 from .mix import Mix as Mix
 from .random_access import RandomAccessFile as RandomAccessFile
+from .row_splits import split_indices as split_indices
 from .shards import Shards as Shards
 from .similarity_transform import Similarity as Similarity
 from .similarity_transform import similarity as similarity
@@ -59,5 +60,4 @@ from .source import DataSource as DataSource
 from .source import Loading as Loading
 from .split import RandomSplit as RandomSplit
 from .split import split_samples as split_samples
-from .split_indices import split_indices as split_indices
 from .table import Table as Table

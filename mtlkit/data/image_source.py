@@ -24,9 +24,9 @@ from mtlkit.data.label_groups import (
     patterns,
 )
 from mtlkit.data.listing.image_listing import Row
+from mtlkit.data.row_splits import SPLIT
 from mtlkit.data.source import DataSource, Loading
 from mtlkit.data.split import RandomSplit
-from mtlkit.data.split_indices import SPLIT
 from mtlkit.errors import DataError
 from mtlkit.features.pretrained import PretrainedImages
 

@@ -32,8 +32,8 @@ from mtlkit.data.listing.image_listing import Fault, Listing, Row, list_by_patte
 from mtlkit.data.listing.table_files import read_table
 from mtlkit.data.memory_limit import memory_limit
 from mtlkit.data.paths import find_file, find_folder
+from mtlkit.data.row_splits import SPLIT, split_indices
 from mtlkit.data.source import Loading
-from mtlkit.data.split_indices import SPLIT, split_indices
 from mtlkit.errors import DataError
 
 

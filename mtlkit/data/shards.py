@@ -16,12 +16,12 @@ from mtlkit.data.image_source import ImageLabels, ImageSource
 from mtlkit.data.imaging.decoder_pool import DecoderPool
 from mtlkit.data.imaging.decoding import StoredImages, threads
 from mtlkit.data.listing.image_listing import Row
+from mtlkit.data.row_splits import split_indices
 from mtlkit.data.sharded.remote_cache import GIB, RemoteCache
 from mtlkit.data.sharded.shard_files import ShardFile, shard_names
 from mtlkit.data.sharded.shard_index import ShardIndex, shard_index
 from mtlkit.data.sharded.shard_store import ShardStore
 from mtlkit.data.source import Loading
-from mtlkit.data.split_indices import split_indices
 from mtlkit.errors import DataError
 
 

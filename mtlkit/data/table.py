@@ -24,9 +24,9 @@ from mtlkit.data.label_groups import (
 from mtlkit.data.listing.image_listing import Row
 from mtlkit.data.listing.table_files import new_rows, read_table
 from mtlkit.data.paths import find_file
+from mtlkit.data.row_splits import SPLIT, split_indices
 from mtlkit.data.source import DataSource, Loading
 from mtlkit.data.split import RandomSplit
-from mtlkit.data.split_indices import SPLIT, split_indices
 from mtlkit.data.table_features import FeatureColumns, fit_features
 from mtlkit.errors import DataError, did_you_mean
 from mtlkit.name_patterns import expand_names
