@@ -164,8 +164,7 @@ def _csv_rows(path: Path) -> tuple[list[str], Cells]:
     names = [cell.strip() for cell in lines[0][1]]
     name = escaped(path.name)
     return names, [
-        (f"{name}:{line}", [cell.strip() or None for cell in cells])
-        for line, cells in lines[1:]
+        (f"{name}:{line}", [cell.strip() or None for cell in cells]) for line, cells in lines[1:]
     ]
 
 

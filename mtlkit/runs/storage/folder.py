@@ -44,8 +44,8 @@ class Status:
     reason: str = ""
     seconds: float = attrs.field(default=0.0, converter=float)  # of training, over all sessions
     peak_memory_bytes: int = attrs.field(default=0, converter=int)
-    checksums: Mapping[str, str] = attrs.field(factory=dict, converter=dict)  # of finished files
-    untrained: tuple[str, ...] = attrs.field(default=(), converter=tuple)  # no loss reaches them
+    checksums: Mapping[str, str] = attrs.field(factory=dict)  # of files, once training has ended
+    untrained: tuple[str, ...] = ()  # parameters that no loss reaches
     pid: int = attrs.field(default=0, converter=int)
 
 
@@ -118,7 +118,7 @@ class RunFolder:
         """Return the status of the run; raise `RunError` if the folder holds no run."""
         values = read_json(self.status_file)
         with stored_values(self.status_file):
-            return Status(**values)
+            return Status(**{**values, "untrained": tuple(values["untrained"])})
 
     def write_status(self, status: Status) -> None:
         """Write the status of the run."""
