@@ -3,7 +3,7 @@
 import contextlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from enum import Enum
 from pathlib import Path
@@ -34,14 +34,6 @@ class State(Enum):
     FAILED = "failed"
 
 
-def _copied(values: Mapping[str, str]) -> Mapping[str, str]:
-    return dict(values)
-
-
-def _names(values: Iterable[str]) -> tuple[str, ...]:
-    return tuple(values)
-
-
 @attrs.frozen(kw_only=True)
 class Status:
     """Recorded status of a run; the process named by `pid` may have ended."""
@@ -52,8 +44,8 @@ class Status:
     reason: str = ""
     seconds: float = attrs.field(default=0.0, converter=float)  # of training, over all sessions
     peak_memory_bytes: int = attrs.field(default=0, converter=int)
-    checksums: Mapping[str, str] = attrs.field(factory=dict, converter=_copied)  # of finished files
-    untrained: tuple[str, ...] = attrs.field(default=(), converter=_names)  # no loss reaches them
+    checksums: Mapping[str, str] = attrs.field(factory=dict)  # of files, once training has ended
+    untrained: tuple[str, ...] = ()  # parameters that no loss reaches
     pid: int = attrs.field(default=0, converter=int)
 
 
@@ -126,7 +118,7 @@ class RunFolder:
         """Return the status of the run; raise `RunError` if the folder holds no run."""
         values = read_json(self.status_file)
         with stored_values(self.status_file):
-            return Status(**values)
+            return Status(**{**values, "untrained": tuple(values["untrained"])})
 
     def write_status(self, status: Status) -> None:
         """Write the status of the run."""
