@@ -65,17 +65,17 @@ class RegionTable:
                     f"one row for each image"
                 )
             rows[row.file] = row
-        found: list[Region | None] = []
+        selected: list[Region | None] = []
         faults: dict[int, str] = {}
         for position, file in enumerate(files):
             try:
                 if file not in rows:
                     raise DataError(f"has no row in {path.name}")
-                found.append(self.region(rows[file], frame))
+                selected.append(self.region(rows[file], frame))
             except DataError as cause:
-                found.append(None)
+                selected.append(None)
                 faults[position] = str(cause)
-        return found, faults
+        return selected, faults
 
     @abstractmethod
     def check(self, row: Row) -> None:
