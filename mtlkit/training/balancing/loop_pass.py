@@ -77,11 +77,13 @@ class LoopGradients(TaskGradients):
     leaves: Callable[[], list[Tensor]] = list
 
     def weighted_heads(self, weights: Tensor) -> Tensor:
-        value = super().weighted_heads(weights).detach()
+        value = super().weighted_heads(weights)
+        if self.tasks:
+            return value
         slopes = (weights / self.losses.counts.clamp(min=1)).unbind()
         leaves = self.leaves()
         gradients = _gradients(self.values, leaves, [slopes[i] for i in self.indices], self.scale)
-        return surrogate_loss(leaves, gradients) + value
+        return surrogate_loss(leaves, gradients) + value.detach()
 
 
 class LoopPass(ForwardPass[LoopPart]):
@@ -90,6 +92,7 @@ class LoopPass(ForwardPass[LoopPart]):
     `shared` are the parameters of the location, if it is one of parameters.
     """
 
+    separate = True  # as far as the graph shows
     shared: Sequence[nn.Parameter] = ()
 
     def losses(self, part: LoopPart, update: UpdateInfo) -> PassLosses:
@@ -108,6 +111,7 @@ class LoopPass(ForwardPass[LoopPart]):
         def leaves() -> list[Tensor]:
             return leaves_of(values, stops)
 
+        owners = _owners(given, stops) if heads else {}
         if given.features:
             ends = Ends(given.features)
             rows, behind, at_heads = self._at_features(given, by_value, heads=heads)
@@ -121,7 +125,16 @@ class LoopPass(ForwardPass[LoopPart]):
             behind = leaves() if heads else []
             at_heads = _gradients(values, behind, by_value, self.scale)
         return LoopGradients(
-            ends, losses, rows, behind, at_heads, self.scale, values, tuple(given.values), leaves
+            ends,
+            losses,
+            rows,
+            behind,
+            at_heads,
+            self.scale,
+            values,
+            tuple(given.values),
+            leaves,
+            tasks=[owners[leaf] for leaf in behind] if owners else (),
         )
 
     def _at_features(
@@ -161,6 +174,17 @@ def _gradients(
     ]
     gradients = torch.autograd.grad(values, inputs, outer, retain_graph=True, allow_unused=True)
     return unscaled(gradients, scale)
+
+
+def _owners(given: GivenLosses, stops: Sequence[Tensor]) -> dict[Tensor, int]:
+    """Return the task of each parameter behind the ends; none if a parameter has several tasks."""
+    owners: dict[Tensor, int] = {}
+    for index, value in given.values.items():
+        own = leaves_of([value], stops)
+        if any(leaf in owners for leaf in own):
+            return {}
+        owners |= dict.fromkeys(own, index)
+    return owners
 
 
 def _sum(one: Tensor | None, other: Tensor | None) -> Tensor | None:
