@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mtlkit.callbacks.base import CallbackState, TrainingRun
+from mtlkit.callbacks.monitored_metric import MonitoredMetric
 from mtlkit.errors import AssemblyError
 from mtlkit.features.inputs import Batch, map_batch
 from mtlkit.model import MultiTaskModel
@@ -50,6 +51,7 @@ class Callbacks(nn.Module):
                     f"callbacks.{number}: {type(recipe.callbacks[number]).__name__}.build returned "
                     f"a {type(state).__name__}; expected a CallbackState"
                 )
+            _check_monitored(number, getattr(state, "metric", None), context)
         self.states = nn.ModuleList(states).to(context.device)
 
     def __iter__(self) -> Iterator[CallbackState]:
@@ -104,3 +106,17 @@ class Callbacks(nn.Module):
     def finish(self) -> list[str]:
         """Let every callback change the model after the last update; return their lines."""
         return [line for state in self if (line := state.finish()) is not None]
+
+
+def _check_monitored(number: int, metric: object, context: TrainingContext) -> None:
+    """Refuse a metric of a task without a label in validation, which is never a number."""
+    if not isinstance(metric, MonitoredMetric) or context.data.validation is None:
+        return
+    name, _, _ = metric.name.rpartition("/")  # a mean over tasks has no task
+    task = context.recipe.tasks.get(name)
+    label = task and (task.target or name)
+    if label and not context.data.validation.column(label).present().any():
+        raise AssemblyError(
+            f"callbacks.{number}: {metric.name} is never a number, because no validation sample "
+            f"has the label {label!r}; change the split, or name another metric"
+        )

@@ -12,6 +12,7 @@ from mtlkit.callbacks import EMA, SWA, BestWeights, EarlyStopping, Freeze, Gradi
 from mtlkit.callbacks.averaging import recalculate_batch_norm
 from mtlkit.callbacks.monitored_metric import MonitoredMetric, monitored_metric
 from mtlkit.callbacks.parameter_selection import part_of, select_parameters
+from mtlkit.data.columns import Categorical
 from mtlkit.data.dataset import Data
 from mtlkit.errors import AssemblyError, RecipeError
 from mtlkit.optim import AdamW
@@ -223,6 +224,24 @@ def test_a_metric_needs_a_validation_split():
     value = attrs.evolve(recipe(EarlyStopping()), data=WithoutValidation())
     with pytest.raises(AssemblyError, match=r"callbacks.0: EarlyStopping depends on"):
         small_updater(value)
+
+
+@attrs.frozen(kw_only=True)
+class WithoutLabels(SmallData):
+    def load(self, loading):
+        data = super().load(loading)
+        names = data.validation.columns["kind"].names
+        missing = Categorical(torch.full((len(data.validation),), -1), names)
+        columns = {**data.validation.columns, "kind": missing}
+        return attrs.evolve(data, validation=attrs.evolve(data.validation, columns=columns))
+
+
+@pytest.mark.parametrize("callback", [BestWeights, EarlyStopping, Plateau])
+def test_a_metric_needs_a_label_in_validation(callback):
+    value = attrs.evolve(recipe(callback(metric="kind/accuracy")), data=WithoutLabels())
+    with pytest.raises(AssemblyError, match=r"callbacks.0: kind/accuracy is never a number"):
+        small_updater(value)
+    assert small_updater(attrs.evolve(recipe(callback(metric="side/loss")), data=WithoutLabels()))
 
 
 def test_a_run_of_steps_ends_after_them_and_is_validated(trained):
