@@ -194,6 +194,7 @@ class Recipe:
             *self._transform_problems(),
             *self._batch_problems(),
             *self._callback_problems(),
+            *self._logger_problems(),
             *sharding_problems(self),
             *self.train.problems(),
             *self._evaluator_problems(),
@@ -237,6 +238,13 @@ class Recipe:
                         f"replaces the weights that callbacks.{earlier} sets at the end of "
                         f"training; leave one of them out, or list `ema` before `best-weights`",
                     )
+
+    def _logger_problems(self) -> Iterator[Problem]:
+        kinds = [type(logger) for logger in self.train.loggers]
+        for index, kind in enumerate(kinds):
+            if (first := kinds.index(kind)) < index:
+                path = ("train", "loggers", str(index))
+                yield Problem(path, f"writes to the files of train.loggers.{first}; remove one")
 
     def _transform_problems(self) -> Iterator[Problem]:
         for problem in self.transforms.problems(self.tasks):

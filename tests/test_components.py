@@ -6,6 +6,8 @@ import inspect
 import multiprocessing
 import pickle
 import re
+import types
+import typing
 from pathlib import Path
 
 import attrs
@@ -447,6 +449,19 @@ def test_it_is_final_and_its_parent_is_abstract(name):
     assert inspect.isabstract(family)
     # what a component has of its own is written in it or in its family, never overridden on the way
     assert all(base not in registered for base in cls.__mro__[1:])
+
+
+def test_an_option_with_fractions_is_not_checked_as_whole(name):
+    for field in attrs.fields(attrs.resolve_types(class_of(name))):
+        union = typing.get_origin(field.type) in (typing.Union, types.UnionType)
+        kinds = typing.get_args(field.type) if union else (field.type,)
+        if float in kinds:
+            said = ""
+            try:
+                attrs.evolve(value_of(name), **{field.name: 0.5})
+            except ValueError as error:
+                said = str(error)
+            assert "whole number" not in said
 
 
 def test_every_option_has_a_type(name):

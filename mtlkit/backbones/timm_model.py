@@ -16,7 +16,7 @@ from mtlkit.backbones.timm_weights import (
     pretrained_overlay,
 )
 from mtlkit.component import at_least, between, one_of, optional
-from mtlkit.errors import AssemblyError, error_text
+from mtlkit.errors import AssemblyError, did_you_mean, error_text
 from mtlkit.features.base import FeatureSpec
 from mtlkit.features.inputs import Batch, InputSpec, InputSpecs, image_input
 from mtlkit.features.maps import MapFeatures
@@ -160,8 +160,9 @@ def _create(config: TimmModel, sample_shape: tuple[int, ...]) -> nn.Module:
     if not timm.is_model(config.model.partition(".")[0]):
         near = timm.list_models(f"*{config.model}*")[:5]
         hint = f"; did you mean {', '.join(near)}?" if near else ""
+        hint = hint or did_you_mean(config.model, timm.list_models())
         raise AssemblyError(
-            f"timm {timm.__version__} has no model named {config.model!r}{hint} "
+            f"backbone.model: timm {timm.__version__} has no model named {config.model!r}{hint}; "
             f"`python -c 'import timm; print(timm.list_models())'` lists all"
         )
     options = {"in_chans": sample_shape[0], **_feature_options(config)}

@@ -31,9 +31,11 @@ def select_tensors(model: MultiTaskModel, patterns: Sequence[str], option: str) 
     """Return the names of the parameters and buffers that any of `patterns` selects.
 
     A pattern is a part (``backbone``, ``router``, ``heads``) or a name with the wildcards of a
-    shell, such as ``heads.pose_head.*``. Raises `AssemblyError`, which names the `option`, if a
-    pattern selects nothing.
+    shell, such as ``heads.pose_head.*``. Raises `AssemblyError`, which names the `option`, if
+    `patterns` is empty or a pattern selects nothing.
     """
+    if not patterns:
+        raise AssemblyError(f"{option}: got no name; give {', '.join(PARTS)}, or a name")
     parts = part_of(model)
     selected: set[str] = set()
     for pattern in patterns:

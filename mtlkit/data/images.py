@@ -10,7 +10,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.component import at_least, word_or
+from mtlkit.component import at_least_number, word_or
 from mtlkit.data.columns import Column, Labels
 from mtlkit.data.dataset import Data, Split
 from mtlkit.data.frame import Region
@@ -88,11 +88,11 @@ class Images(ImageSource):
     and ``whole`` without them. Images with `maps` or `vectors` are not cropped by default, because
     their labels are those of the whole image. The run's recipe states the values in use.
 
-    Labels are classes, except for `numeric` ones; `units` are those of numbers and vectors, by
-    label, shown with predictions. Their names are those of `vocabulary`, or the
-    values in the training split in natural order. A label called `split` (train, validation or
-    test) names the split of each sample; without it, samples are split at random by the option
-    `split`. The labels of `open_labels` may have other values in the test split.
+    Labels are classes, except for `numeric` ones. The names of classes are those of `vocabulary`,
+    or the values in the training split in natural order. `units` are those of numbers and vectors,
+    by label, shown with predictions. A label called `split` (train, validation or test) names the
+    split of each sample; without it, samples are split at random by the option `split`. The labels
+    of `open_labels` may have other values in the test split.
 
     ``*`` in `tasks` selects the labels of `pattern`, or those of a table that are in `numeric` or
     `vocabulary`, and all that `vectors`, `multi_label` and `maps` define.
@@ -121,7 +121,7 @@ class Images(ImageSource):
     skip_bad: bool = False
     outside: bool = False
     memory: float | Literal["auto"] = attrs.field(
-        default="auto", validator=word_or("auto", at_least(0))
+        default="auto", validator=word_or("auto", at_least_number(0))
     )
 
     @property

@@ -77,9 +77,9 @@ class Table(DataSource):
     be a pattern such as ``NR-*``.
 
     `labels` and `numeric` may list names in braces, as in ``attr{1..40}`` or ``{left,right}_eye``.
-    `labels` are classes, except for `numeric` ones; an empty cell is a missing label. `units` are
-    those of numbers and vectors, by label, shown with predictions. Their names
-    are those of `vocabulary`, or the values in the training split in natural order. A column called
+    `labels` are classes, except for `numeric` ones; an empty cell is a missing label. The names of
+    classes are those of `vocabulary`, or the values in the training split in natural order.
+    `units` are those of numbers and vectors, by label, shown with predictions. A column called
     `split` (train, validation or test) names the split of each row; without it, rows are split at
     random by the option `split`. The labels of `open_labels` may have other values in the test
     split.

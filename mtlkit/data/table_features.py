@@ -62,7 +62,7 @@ class FeatureColumns:
         parsed = {
             c.name: _parsed(rows, c.name, cells[c.name]) for c in self.columns if c.words is None
         }
-        _refuse_infinite(parsed)
+        _refuse_infinite(rows, parsed)
         for column in self.columns:
             if not fill:
                 _refuse_missing(rows, column.name, parsed.get(column.name))
@@ -122,7 +122,7 @@ def fit_features(
     """
     parsed = {name: _numbers([row.labels[name] for row in rows]) for name in names}
     numeric = {name: numbers for name, numbers in parsed.items() if numbers is not None}
-    _refuse_infinite(numeric)
+    _refuse_infinite(rows, numeric)
     statistics = iter(_statistics(numeric, train))
     columns = []
     for name, numbers in parsed.items():
@@ -160,10 +160,14 @@ def _empty(name: str) -> DataError:
     return DataError(f"data.features: the column {name!r} is empty in every training row")
 
 
-def _refuse_infinite(columns: Mapping[str, Sequence[float]]) -> None:
+def _refuse_infinite(rows: Sequence[Row], columns: Mapping[str, Sequence[float]]) -> None:
     for name, numbers in columns.items():
-        if any(map(math.isinf, numbers)):
-            raise DataError(f"data.features: the column {name!r} has an infinite number")
+        for row, number in zip(rows, numbers, strict=True):
+            if math.isinf(number):
+                raise DataError(
+                    f"{row.place}: the column {name!r} is {row.labels[name]!r}, expected a finite "
+                    f"number; correct or remove the row"
+                )
 
 
 def _refuse_missing(rows: Sequence[Row], name: str, numbers: Sequence[float] | None) -> None:

@@ -68,7 +68,10 @@ def overridden(refused, *overrides):
             "backbone={type: timm, model: resnet10t, weights: good.yaml}",
             r"is not a file of weights",
         ),
-        ("backbone={type: timm, model: resnte10t}", r"no model named 'resnte10t'"),
+        (
+            "backbone={type: timm, model: resnte10t}",
+            r"no model named 'resnte10t'; did you mean 'resnet10t'\?; ",
+        ),
     ],
 )
 def test_a_file_that_the_recipe_names(override, words, home, refused):

@@ -168,6 +168,8 @@ def test_a_pattern_that_selects_nothing_is_an_error():
         select_parameters(model, ["backbon"], "freeze")
     with pytest.raises(AssemblyError, match="every parameter of the model would always be frozen"):
         small_updater(recipe(Freeze(parameters=("*",))))
+    with pytest.raises(AssemblyError, match="callbacks: freeze: got no name"):
+        small_updater(recipe(Freeze(parameters=())))
 
 
 def test_gradient_noise_is_its_formula():

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from pyarrow import parquet
 
+import mtlkit
 from mtlkit.assembly import assembly_of
 from mtlkit.data import Categorical, Images, Loading, RandomSplit
 from mtlkit.errors import DataError
@@ -389,6 +390,16 @@ def test_a_mean_that_does_not_fit_the_channels_is_refused(options, message):
     with pytest.raises(ValueError, match="expected") as caught:
         Images(folder="faces", pattern="{a}.png", size=8, **options)
     assert str(caught.value) == message
+
+
+def test_the_limit_of_memory_may_be_a_fraction_in_a_recipe(tmp_path):
+    text = (
+        "data: {type: images, folder: faces, pattern: '{pose}.png', size: 8, memory: 0.5}\n"
+        "backbone: {type: mlp, hidden: [4]}\ntasks: {pose: {}}\n"
+    )
+    (tmp_path / "r.yaml").write_text(text)
+    recipe = mtlkit.load_recipe(tmp_path / "r.yaml", mtlkit.load_catalog("none"))
+    assert recipe.data.memory == 0.5
 
 
 def test_a_run_resumes_with_another_limit_of_memory(faces):

@@ -121,7 +121,7 @@ def test_what_the_table_lacks_is_named(table, options, message):
     [
         ("name,kind,price\n", "the table has no rows"),
         (ROWS + "a,train,1,1,red,5,cat,1\n", "rows.csv:7: the row 'a' is in rows.csv:2 already"),
-        (ROWS.replace("e,test,7", "e,test,inf"), "the column 'height' has an infinite number"),
+        (ROWS.replace("e,test,7", "e,test,inf"), "the column 'height' is 'inf', expected a finite"),
         (
             "name,kind,price\na,cat,1\n",
             "every column is a label; add a column of features",

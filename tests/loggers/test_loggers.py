@@ -27,7 +27,7 @@ from mtlkit.loggers import (
 )
 from mtlkit.loggers.curves import curves
 from mtlkit.testing import add_small_data
-from mtlkit.testing.small_data import small_map_recipe
+from mtlkit.testing.small_data import small_map_recipe, small_recipe
 from mtlkit.training.devices.system_metrics import SystemMetrics
 
 
@@ -229,6 +229,13 @@ def test_tensorboard_gets_the_pictures_of_the_report_on_request(tmp_path, monkey
     names = accumulator.Tags()["images"]
     assert "report/Training loss" in names
     assert any(name.startswith("images/") for name in names) is images
+
+
+def test_the_same_logger_twice_is_refused():
+    recipe = small_recipe()
+    train = attrs.evolve(recipe.train, loggers=(CSV(), JsonLines(), CSV()))
+    (problem,) = attrs.evolve(recipe, train=train).problems()
+    assert str(problem) == "train.loggers.2: writes to the files of train.loggers.0; remove one"
 
 
 def test_system_metrics_are_logged_with_the_speed():

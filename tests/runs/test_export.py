@@ -132,6 +132,16 @@ def test_weights_and_card(model, tmp_path):
         assert "| price | a number in mm |" in card
 
 
+@pytest.mark.parametrize("model", [table], indirect=True)
+def test_files_of_the_run_are_not_overwritten(model):
+    folder = model.folder
+    for path in (folder.model, *folder.checkpoints.glob("*/*.safetensors")):
+        before = path.read_bytes()
+        with pytest.raises(DataError, match=r"not written: it belongs to the run; choose another"):
+            export_model(model, path)
+        assert path.read_bytes() == before
+
+
 def test_what_differs_is_not_left(tmp_path, monkeypatch):
     graph = OnnxGraph(
         module=torch.nn.Linear(2, 1).eval(), example=torch.zeros(2, 2), outputs=("y",)

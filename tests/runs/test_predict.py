@@ -161,6 +161,11 @@ def test_rows_in_memory_give_the_predictions_of_the_file(run, rows):
             "new.csv:2: the column 'x' is empty, as in 2 other rows; complete it, remove it from "
             "`features`, or set `fill: true`",
         ),
+        (
+            lambda row: {**row, "x": "inf"},
+            "new.csv:2: the column 'x' is 'inf', expected a finite number; correct or remove the "
+            "row",
+        ),
     ],
 )
 def test_rows_unlike_those_of_training_are_refused_by_name(run, rows, change, message):
@@ -183,6 +188,10 @@ def test_rows_unlike_those_of_training_are_refused_by_name(run, rows, change, me
             "columns, or a data frame",
         ),
         ([], "rows: got no rows, expected one or more"),
+        (
+            {"x": [1, 2], "y": [1]},
+            "rows: got columns of {'x': 2, 'y': 1} rows, expected one number of rows",
+        ),
         ("none.csv", "none.csv: no such file; expected a table in CSV or Parquet"),
     ],
 )
@@ -234,6 +243,12 @@ def test_the_name_of_a_task_is_not_a_path(tmp_path):
 def test_another_suffix_is_refused_before_the_work(run, rows, tmp_path):
     with pytest.raises(DataError, match=r"out.txt: expected a name that ends in .csv, .parquet or"):
         called(run.path, rows(), "--out", tmp_path / "out.txt")
+
+
+def test_the_input_is_not_overwritten(run, rows):
+    path = rows()
+    with pytest.raises(DataError, match=r"new.csv: not written: it is the input; choose another"):
+        called(run.path, path, "--out", path)
 
 
 @pytest.fixture(scope="module")

@@ -37,6 +37,8 @@ def predict(run: Path, source: Path, out: Path | None, device: str, cache: Path)
 
     if out is not None:
         table_writer(out)  # refuses another suffix before the work starts
+        if out.resolve() == source.resolve():
+            raise DataError(f"{out}: not written: it is the input; choose another name for --out")
     model = load_model(run, current_catalog(), device=device)
     loading = Loading(cache=cache)
     if out is not None:

@@ -105,7 +105,11 @@ def _memory_columns(rows: object) -> tuple[list[str], list[list[str | None]]]:
                     raise DataError(f"row {number}: no value of {absent[0]!r}; use None if empty")
             return names, [[cell_text(row[name]) for row in rows] for name in names]
         if isinstance(rows, Mapping):
-            return list(rows), [[cell_text(value) for value in column] for column in rows.values()]
+            columns = [[cell_text(value) for value in column] for column in rows.values()]
+            sizes = {name: len(column) for name, column in zip(rows, columns, strict=True)}
+            if len(set(sizes.values())) > 1:
+                raise DataError(f"rows: got columns of {sizes} rows, expected one number of rows")
+            return list(rows), columns
         table = pyarrow.table(rows)
     except (TypeError, ValueError, AttributeError, pyarrow.ArrowException) as cause:
         raise DataError(

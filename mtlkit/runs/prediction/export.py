@@ -83,6 +83,10 @@ def export_model(model: SavedModel, path: Path, license: str | None = None) -> E
             f"{path}: not written: got features of nodes, which have no dimension of samples, "
             f"expected a network of padded inputs; write its weights to a file .safetensors"
         )
+    if path.resolve().is_relative_to(model.folder.checkpoints.resolve()) or (
+        path.resolve() == model.folder.model.resolve()
+    ):
+        raise DataError(f"{path}: not written: it belongs to the run; choose another name")
     require_utf8(path)
     differences = writer(model, path)
     card = path.with_suffix(".md")
