@@ -72,6 +72,16 @@ def cpu_seconds(act):
     return time.process_time() - before
 
 
+@pytest.mark.parametrize(("start", "step"), [(1_700_000_000, 1), (100_000_000, 0.01)])
+def test_vectors_that_lose_their_differences_are_refused(tmp_path, start, step):
+    rows = "".join(f"{i % 7},{i},{start + i * step!r}\n" for i in range(200))
+    vectors = {"place": ("near", "far")}
+    with pytest.raises(DataError, match=r"data\.vectors\.place: got values of 'far' that float32"):
+        loaded(tmp_path, f"x,near,far\n{rows}", labels=(), vectors=vectors)
+    constant = "".join(f"{i % 7},{'' if i == 3 else i / 3},16777217\n" for i in range(200))
+    loaded(tmp_path, f"x,near,far\n{constant}", labels=(), vectors=vectors)
+
+
 def test_columns_are_read_in_linear_time(tmp_path):
     def columns(count):
         names = ",".join(f"c{i}" for i in range(count))

@@ -52,6 +52,11 @@ def test_parquet_says_the_same(tmp_path):
             "labels.csv: expected a column 'file' with the names of the images, got the "
             "columns: name, pose",
         ),
+        (
+            ",".join(map(str, range(100_000))) + "\n",
+            "labels.csv: expected a column 'file' with the names of the images, got the "
+            "columns: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ...",
+        ),
         ("file,pose,pose\n", "labels.csv: two columns are named 'pose'; rename one"),
         ("file,pose\na.png\n", "labels.csv:2: expected 2 cells, got 1"),
         ("file,pose\na.png,left,x\n", "labels.csv:2: expected 2 cells, got 3"),

@@ -15,6 +15,9 @@ from mtlkit.regular_files import is_file, kind_of
 FILE = "file"
 """The column that names the file, relative to the folder of the images."""
 
+SHOWN = 10
+"""Number of columns that a message names."""
+
 LONGEST = 300
 """Number of characters of a decoder's reasons that a message shows."""
 
@@ -31,7 +34,7 @@ def read_table(path: Path, key: str | None = FILE) -> list[Row]:
         what = "images" if key == FILE else "samples"
         raise DataError(
             f"{path}: expected a column {key!r} with the names of the {what}, got the columns: "
-            f"{', '.join(names)}"
+            f"{', '.join(names[:SHOWN])}{', ...' if len(names) > SHOWN else ''}"
         )
     return [_row(names, values, place, key) for place, values in cells]
 
