@@ -113,8 +113,8 @@ ONE_MISTAKE = [
         "head: classification",
         "head: {}",
         "r.yaml:5:29: tasks.pose.head: expected `type` with the name of a head: classification, "
-        "dense-regression, margin, multi-label, normals, ordinal, regression, segmentation, "
-        "token-classification, vector-regression",
+        "deep-cca, dense-regression, latent-tasks, margin, multi-label, normals, ordinal, "
+        "regression, segmentation, token-classification, vector-regression",
     ),
     (
         "{type: linear}",
