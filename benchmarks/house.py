@@ -25,6 +25,7 @@ Graph = dict[str, set[str]]
 LONGEST = 5
 CROWDED = 20
 ITEMS = 20
+GENERATED = {"_build", "_generated"}
 MENTIONING = (".py", ".pyi", ".md", ".yaml", ".jinja", ".toml")
 FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -218,7 +219,7 @@ def files_touched(root: Path, components: Sequence[tuple[str, str, str]]) -> Mea
     mentions = {}
     for path in [*paths, root / "README.md", root / "CONTRIBUTING.md"]:
         parts = path.relative_to(root).parts
-        if path.suffix in MENTIONING and path.is_file() and "_build" not in parts:
+        if path.suffix in MENTIONING and path.is_file() and not GENERATED & {*parts}:
             text = path.read_text(encoding="utf-8")
             quoted = re.findall(r"[\"'`]([\w/-]+)[\"'`]", text)
             named = {*quoted, *re.findall(r"\btype: *([\w/-]+)", text)}

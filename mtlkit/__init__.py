@@ -3,7 +3,7 @@
 Assemble a recipe from named parts, train it, and open its report:
 
 >>> import mtlkit
->>> from mtlkit.weightings.cagrad import CAGrad
+>>> from mtlkit.weightings import CAGrad
 >>> tasks = {"identity": mtlkit.Task(role=mtlkit.Role.MAIN), "pose": mtlkit.Task()}
 >>> CAGrad(c=0.4).c
 0.4

@@ -14,12 +14,21 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     >>> did_you_mean("totl", ["total", "form"]), did_you_mean("speed", ["total"])
     ("; did you mean 'total'?", '')
     """
-    near = [
-        match
-        for match in difflib.get_close_matches(word, list(known))
-        if word[0] in match[:2] or match[0] in word[:2]  # no typo replaces the first letter
-    ]
-    return f"; did you mean {near[0]!r}?" if near else ""
+    near = nearest(word, known)
+    return f"; did you mean {near!r}?" if near else ""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return the closest of the `known` words without regard to case, or "".
+
+    >>> nearest("CaGrad", ["CAGrad", "PCGrad"]), nearest("Mmoe", ["MTAN"])
+    ('CAGrad', '')
+    """
+    words, folded = {name.casefold(): name for name in known}, word.casefold()
+    for match in difflib.get_close_matches(folded, list(words)):
+        if folded[0] in match[:2] or match[0] in folded[:2]:  # no typo replaces the first letter
+            return words[match]
+    return ""
 
 
 def error_text(cause: BaseException, longest: int = 400) -> str:

@@ -5,14 +5,13 @@ checkers and the interpreter. Each is imported when it is first used.
 """
 
 import ast
-import difflib
 import importlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mtlkit.errors import did_you_mean
+from mtlkit.errors import did_you_mean, nearest
 
 NAMESPACES = (
     "mtlkit",
@@ -96,6 +95,6 @@ def _hint(name: str, names: list[str]) -> str:
     if name in spaces:
         return f"; use {spaces[name]}.{name}"
     hint = did_you_mean(name, names)
-    if not hint and (close := difflib.get_close_matches(name, spaces, n=1)):
-        hint = f"; did you mean {spaces[close[0]]}.{close[0]}?"
+    if not hint and (near := nearest(name, spaces)):
+        hint = f"; did you mean {spaces[near]}.{near}?"
     return hint

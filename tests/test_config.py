@@ -116,6 +116,7 @@ def test_a_problem_reads_as_a_line():
 
 def test_a_suggestion_is_the_nearest_or_nothing():
     assert did_you_mean("lrr", ["lr", "momentum"]) == "; did you mean 'lr'?"
+    assert did_you_mean("CaGrad", ["PCGrad", "CAGrad"]) == "; did you mean 'CAGrad'?"
     assert did_you_mean("xyz", ["lr", "momentum"]) == ""
     assert did_you_mean("", []) == ""
 

@@ -160,6 +160,12 @@ def test_a_name_without_its_namespace_is_nearer_than_one_that_looks_like_it(regi
         registry.get("upgrad")
 
 
+def test_the_nearest_name_is_found_without_regard_to_case(registry):
+    registry.add(entry("cagrad"))
+    with pytest.raises(UnknownComponentError, match="did you mean 'cagrad'"):
+        registry.get("CAGrad")
+
+
 def test_a_module_that_ends_the_process_is_an_error(registry, tmp_path, monkeypatch):
     (tmp_path / "mtlkit_ends.py").write_text("import sys\nsys.exit(0)\n")
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -1,21 +1,18 @@
 """The shape to which images are converted, and the region of an image that fills it."""
 
 from abc import ABC, abstractmethod
-from typing import final
+from typing import TYPE_CHECKING, final
 
 import attrs
-from PIL import Image
 
 from mtlkit.data.similarity_transform import Similarity, warp
 from mtlkit.errors import DataError
 
-INTERPOLATIONS = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-}
-"""Interpolations by name; all but the nearest pixel are antialiased."""
+if TYPE_CHECKING:
+    from PIL import Image  # a recipe is read without it
+
+INTERPOLATIONS = {"nearest": 0, "bilinear": 2, "bicubic": 3, "lanczos": 1}
+"""Values of `PIL.Image.Resampling` by name; all but the nearest pixel are antialiased."""
 
 
 @attrs.frozen
@@ -57,7 +54,7 @@ class Region(ABC):
         """Return the fewest pixels of the image along a side of a pixel of the result."""
 
     @abstractmethod
-    def cut(self, image: Image.Image, frame: Frame, reduced: float) -> Image.Image:
+    def cut(self, image: "Image.Image", frame: Frame, reduced: float) -> "Image.Image":
         """Return the result, in the size of the frame, of an image reduced by a factor.
 
         Parts outside of the image are black. Raises `DataError` if no part is inside.
@@ -81,7 +78,7 @@ class BoxRegion(Region):
     def ratio(self, frame: Frame) -> float:
         return self._scale(frame)
 
-    def cut(self, image: Image.Image, frame: Frame, reduced: float) -> Image.Image:
+    def cut(self, image: "Image.Image", frame: Frame, reduced: float) -> "Image.Image":
         left, top, right, bottom = (round(c / reduced) for c in self.corners(frame))
         if right <= 0 or bottom <= 0 or left >= image.width or top >= image.height:
             size = f"{image.width * reduced:.0f} x {image.height * reduced:.0f}"
@@ -117,5 +114,5 @@ class AlignedRegion(Region):
     def ratio(self, frame: Frame) -> float:
         return 1 / self.transform.scale
 
-    def cut(self, image: Image.Image, frame: Frame, reduced: float) -> Image.Image:
+    def cut(self, image: "Image.Image", frame: Frame, reduced: float) -> "Image.Image":
         return warp(image, self.transform, frame.size, reduced)

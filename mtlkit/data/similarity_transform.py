@@ -5,12 +5,16 @@ have a closed form: S. Umeyama, "Least-squares estimation of transformation para
 point patterns" (TPAMI 13(4), 1991), in two dimensions and without reflection.
 """
 
+from typing import TYPE_CHECKING
+
 import attrs
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from mtlkit.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 Points = npt.NDArray[np.float64]
 
@@ -70,14 +74,16 @@ def similarity(points: Points, template: Points) -> Similarity:
 
 
 def warp(
-    image: Image.Image, transform: Similarity, size: tuple[int, int], reduced: float = 1.0
-) -> Image.Image:
+    image: "Image.Image", transform: Similarity, size: tuple[int, int], reduced: float = 1.0
+) -> "Image.Image":
     """Return `image` transformed to `size` (width, height); pixels outside of it are black.
 
     `transform` is that of the image before it was reduced by the factor `reduced`. Interpolation
     is bilinear, as in insightface. An image that shrinks to half or less is box-averaged first, to
     avoid aliasing.
     """
+    from PIL import Image  # a recipe is read without it
+
     shrink = max(1, int(1 / (transform.scale * reduced)))
     if shrink > 1:
         image = image.reduce(shrink)

@@ -1,7 +1,6 @@
 """A registry: the names of one family, with the component and the origin of each."""
 
 import contextlib
-import difflib
 import importlib
 import logging
 import re
@@ -19,6 +18,7 @@ from mtlkit.errors import (
     NotInstalledError,
     UnknownComponentError,
     error_text,
+    nearest,
 )
 from mtlkit.plugins.isolation import UserInterruptError, isolated
 
@@ -215,11 +215,10 @@ class Registry(Generic[T]):
     def _nearest(self, name: str) -> str:
         """Return a question about the registered name nearest to `name`; empty if none is near."""
         # a plugin's name without its namespace is preferred to similar names
-        near = [known for known in self._entries if known.endswith(f"/{name}")][:1]
-        near = near or difflib.get_close_matches(name, list(self._entries), n=1, cutoff=0.6)
-        if not near:
+        same = (known for known in self._entries if known.endswith(f"/{name}"))
+        if not (near := next(same, "") or nearest(name, self._entries)):
             return ""
-        entry = self._entries[near[0]]
+        entry = self._entries[near]
         owner = "built in" if "/" not in entry.name else f"from {entry.origin}"
         return f"did you mean {entry.name!r} ({owner})?"
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 import torch
-from mtlkit_synthetic_faces import FaceSet, RenderedSet, render_set
+from mtlkit_synthetic_faces import FaceSet
 from mtlkit_synthetic_faces.protocol import EXPRESSIONS, POSES
 from mtlkit_synthetic_faces.worker_pool import WorkerError
 from torch import Tensor
@@ -26,6 +26,9 @@ from mtlkit.data import (
 from mtlkit.plugins import DataError, at_least, between, optional
 from mtlkit_face.data.holdout import holdout_mask
 from mtlkit_face.data.label_columns import label_column
+
+if TYPE_CHECKING:
+    from mtlkit_synthetic_faces import RenderedSet
 
 
 @attrs.frozen(kw_only=True)
@@ -90,11 +93,13 @@ class Rendered(DataSource, FaceSet):
             )
         return data
 
-    def render(self, loading: Loading) -> tuple[RenderedSet, RenderedSet]:
+    def render(self, loading: Loading) -> "tuple[RenderedSet, RenderedSet]":
         """Render or load the faces of the training subjects, and those of the test subjects."""
         return self._render(loading, test=False), self._render(loading, test=True)
 
-    def _render(self, loading: Loading, *, test: bool) -> RenderedSet:
+    def _render(self, loading: Loading, *, test: bool) -> "RenderedSet":
+        from mtlkit_synthetic_faces import render_set  # imports numba
+
         label = "rendering test faces" if test else "rendering training faces"
         try:
             return render_set(
@@ -137,7 +142,7 @@ class ArrayImages:
 
 
 def _split(
-    rendered: RenderedSet, index: npt.NDArray[np.intp], labels: Mapping[str, Mapping[str, str]]
+    rendered: "RenderedSet", index: npt.NDArray[np.intp], labels: Mapping[str, Mapping[str, str]]
 ) -> Split:
     faces, rows = rendered.faces, rendered.rows.take(index)
     people = range(faces.first_subject, faces.first_subject + faces.subjects)

@@ -5,8 +5,6 @@ import io
 from collections.abc import Mapping
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from mtlkit.evaluators import Picture
@@ -22,6 +20,9 @@ def weights_picture(weights: Mapping[str, Tensor], order: Tensor, *, balanced: b
     With `balanced`, blocks have equal widths and |W| is divided by the task's mean, so that
     identity, with its many classes, does not dominate.
     """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # slow to import
+    from matplotlib.figure import Figure
+
     blocks = {name: weight[:, order].abs().T.numpy() for name, weight in weights.items()}
     if balanced:
         blocks = {name: block / max(block.mean(), 1e-30) for name, block in blocks.items()}
