@@ -336,7 +336,7 @@ def test_training_ends_where_the_alternating_algorithm_does(norm):
     )  # fmt: skip
     updater, _, _ = trained(recipe)
     model = updater.inner.model
-    learned = torch.cat([model.head(name).linear.weight for name in columns]).detach().T
+    learned = torch.cat([model.head(name).layers[-1].weight for name in columns]).detach().T
     x, y = inputs[:100].double().numpy(), labels[:100].double().numpy()
     standard = (y - y.mean(0)) / y.std(0)
     expected = alternating(x - x.mean(0), standard, 0.05, 1e-4, norm == "l21")

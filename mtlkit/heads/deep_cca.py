@@ -56,6 +56,7 @@ class DeepCCAHead(HeadModule):
     prediction of the second view from the first projection, in the units of the label, by running
     covariances.
 
+    >>> _ = torch.manual_seed(0)
     >>> head = DeepCCAHead(DeepCCA(components=1), 2, 1)
     >>> view = torch.randn(64, 2)
     >>> label = view @ torch.tensor([[3.0], [0.0]]) + 5

@@ -197,7 +197,7 @@ def test_failed_runs_are_told_of_and_without_any_other_the_command_fails(
     monkeypatch.setattr(
         "mtlkit.comparison.execute.executor_config.parse_executor_config", lambda *_, **__: here
     )
-    monkeypatch.setattr("mtlkit.comparison.study.write_reports", lambda _folder: None)
+    monkeypatch.setattr("mtlkit.comparison.study.write_reports", lambda *_: None)
     code, out, err = called("compare", bench.folder / "comparison.yaml", "--out", study.path)
     assert f"{4 if every else 1} of 12 runs failed; the report states why" in out
     assert code == (2 if every else 0)

@@ -115,7 +115,7 @@ def test_an_entry_with_a_name_changes_what_the_pattern_gives():
         (
             '{type: table, file: faces.csv, labels: ["attr{1..40}"]}\nbackbone: mlp\n'
             'tasks: {"attr{1..40}"',
-            "{type: images, folder: f, pattern: '{a}.png', size: 8}\nbackbone: mlp\ntasks: {\"*\"",
+            '{type: images, folder: f, labels: t.csv, size: 8}\nbackbone: mlp\ntasks: {"*"',
             "tasks.*: the labels of this data are known only when it is loaded; list them, as in "
             '"{age,gender}" or "label{1..40}"',
         ),

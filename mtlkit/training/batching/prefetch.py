@@ -62,8 +62,8 @@ def read_named(read: Callable[[Tensor], T], index: Tensor, ids: Sequence[str]) -
 
     Errors of mtlkit are raised as they are, because they name the place themselves.
 
-    >>> read_named(lambda index: 1 / index, torch.tensor([2]), ["a", "b", "c"])
-    tensor([0.5000])
+    >>> read_named(lambda index: 1 / index, torch.tensor([2]), ["a", "b", "c"]).item()
+    0.5
     """
     try:
         return read(index)

@@ -237,7 +237,7 @@ def test_no_study(tmp_path):
     with pytest.raises(RunError, match=r"study\.json: is missing; expected the folder of a study"):
         write_reports(tmp_path)
     (tmp_path / "study.json").write_text(sealed({"primary_metrics": 3}))
-    with pytest.raises(RunError, match="does not describe a study"):
+    with pytest.raises(RunError, match="got other values than this version of mtlkit writes"):
         write_reports(tmp_path)
 
 

@@ -106,7 +106,7 @@ def test_an_interrupted_study_resumes_and_repeats_no_run(tmp_path):
     assert "1 of 3 runs are finished" in (tmp_path / "study" / "report.md").read_text()
     again: list[str] = []
     study = run_study(request, load_catalog(), loading, ExecutorConfig(workers=1), again.append)
-    assert again[0] == "3 runs, 1 at once; 1 already finished"
+    assert executed(again)[0] == "3 runs, 1 at once; 1 already finished"
     assert study.missing == 0
     assert first.partition("] ")[2].partition(":")[0] not in "\n".join(again)
 
@@ -118,14 +118,14 @@ def test_a_study_of_another_size_is_refused(folder):
 
 def test_poses_are_estimated_once_and_used_for_training(folder):
     study, lines = run(folder, [ESTIMATED])
-    assert lines[0] == "training a network that estimates poses, on other people"
+    assert executed(lines)[0] == "training a network that estimates poses, on other people"
     assert "of the training faces have an estimated pose" in study.poses["0"]
     rows = (folder / "study" / "poses-0.csv").read_text().splitlines()
     assert rows[0] == "file,pose-group"
     assert len(rows) == 1 + 3 * 14
     assert rows[1].startswith("subject0-")
     _, again = run(folder, [ESTIMATED])
-    assert again == ["1 run, 2 at once; 1 already finished"]
+    assert executed(again) == ["1 run, 2 at once; 1 already finished"]
 
 
 def test_a_run_of_another_recipe_is_refused(folder):
@@ -143,9 +143,9 @@ def test_arms_with_their_own_components_are_evaluated(folder, name):
     assert ("face/pose-errors/0.2/best/rank1" in metrics) == (name == "p-cnn")
 
 
-def test_a_study_continues_from_records_on_a_fresh_machine(folder, tmp_path):
-    first, _ = run(folder, [ARMS["s-cnn"]])
-    records = folder / "study/results.csv"
+def test_a_study_continues_from_records_on_a_fresh_machine(tmp_path):
+    first, _ = run(tmp_path / "first", [ARMS["s-cnn"]])
+    records = tmp_path / "first/study/results.csv"
     fresh, lines = run(tmp_path, [ARMS["s-cnn"]], records=records)
     assert lines == ["1 run, 2 at once; 1 already finished"]
     assert not (tmp_path / "study/runs").exists()
