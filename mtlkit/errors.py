@@ -18,15 +18,18 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {near!r}?" if near else ""
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def nearest(word: str, known: Iterable[str], *, any_start: bool = False) -> str:
     """Return the closest of the `known` words without regard to case, or "".
+
+    Words that start with another letter are left out unless `any_start`.
 
     >>> nearest("CaGrad", ["CAGrad", "PCGrad"]), nearest("Mmoe", ["MTAN"])
     ('CAGrad', '')
     """
     words, folded = {name.casefold(): name for name in known}, word.casefold()
     for match in difflib.get_close_matches(folded, list(words)):
-        if folded[0] in match[:2] or match[0] in folded[:2]:  # no typo replaces the first letter
+        # no typo replaces the first letter
+        if any_start or folded[0] in match[:2] or match[0] in folded[:2]:
             return words[match]
     return ""
 

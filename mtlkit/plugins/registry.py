@@ -216,7 +216,7 @@ class Registry(Generic[T]):
         """Return a question about the registered name nearest to `name`; empty if none is near."""
         # a plugin's name without its namespace is preferred to similar names
         same = (known for known in self._entries if known.endswith(f"/{name}"))
-        if not (near := next(same, "") or nearest(name, self._entries)):
+        if not (near := next(same, "") or nearest(name, self._entries, any_start=True)):
             return ""
         entry = self._entries[near]
         owner = "built in" if "/" not in entry.name else f"from {entry.origin}"

@@ -53,7 +53,9 @@ class RemoteCache:
             self.folder.mkdir(parents=True, exist_ok=True)
             with filelock.FileLock(self.folder / f"{name}.lock"):
                 if not path.exists():
-                    self._fetch(url, identity, path)
+                    # one at a time: two that make room at once could exceed the limit
+                    with filelock.FileLock(self.folder / "fetch.lock"):
+                        self._fetch(url, identity, path)
                 os.utime(path)  # the time of the last use
         except OSError as cause:
             raise DataError(

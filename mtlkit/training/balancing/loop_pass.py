@@ -180,10 +180,10 @@ def _owners(given: GivenLosses, stops: Sequence[Tensor]) -> dict[Tensor, int]:
     """Return the task of each parameter behind the ends; none if a parameter has several tasks."""
     owners: dict[Tensor, int] = {}
     for index, value in given.values.items():
-        own = leaves_of([value], stops)
-        if any(leaf in owners for leaf in own):
+        reached = leaves_of([value], stops)
+        if any(leaf in owners for leaf in reached):
             return {}
-        owners |= dict.fromkeys(own, index)
+        owners |= dict.fromkeys(reached, index)
     return owners
 
 
