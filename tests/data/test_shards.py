@@ -360,7 +360,7 @@ def test_a_folder_that_cannot_keep_the_index_is_named(tmp_path):
 def test_copies_used_last_are_kept(tmp_path, remote):
     cache = RemoteCache(tmp_path / "cache", 2**30)
     urls = [f"{remote}/part-{number}.tar" for number in range(3)]
-    paths = [cache.local(url, cache.identity(url)) for url in urls]
+    paths = [cache.open(url, cache.identity(url)).path for url in urls]
     for age, path in zip((5, 9, 7), paths, strict=True):
         os.utime(path, (10**9 - age, 10**9 - age))
     sizes = [path.stat().st_size for path in paths]

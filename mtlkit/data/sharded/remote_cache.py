@@ -7,6 +7,7 @@ from pathlib import Path
 
 import attrs
 
+from mtlkit.data.random_access import RandomAccessFile
 from mtlkit.errors import DataError, error_text
 
 GIB = 1024**3
@@ -43,26 +44,30 @@ class RemoteCache:
         keys = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "created")
         return FileIdentity(int(info["size"]), next((str(info[k]) for k in keys if k in info), ""))
 
-    def local(self, url: str, identity: FileIdentity) -> Path:
-        """Return a local copy of the file at `url`, which is fetched if there is none."""
+    def open(self, url: str, identity: FileIdentity) -> RandomAccessFile:
+        """Open a local copy of the file at `url`, which is fetched if there is none.
+
+        One process and thread opens a copy at a time, because others could remove it before it is
+        open, or exceed the limit together.
+        """
         import filelock
 
         name = hashlib.sha256(f"{url}\0{identity}".encode()).hexdigest()[:32]
         path = self.folder / f"{name}{Path(url).suffix}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with filelock.FileLock(self.folder / f"{name}.lock"):
+            with filelock.FileLock(self.folder / "cache.lock"):
                 if not path.exists():
-                    # one at a time: two that make room at once could exceed the limit
-                    with filelock.FileLock(self.folder / "fetch.lock"):
-                        self._fetch(url, identity, path)
+                    self._fetch(url, identity, path)
                 os.utime(path)  # the time of the last use
+                opened = RandomAccessFile.open(path)
+                opened.read(0, 0)  # from now on it can be read even if it is removed
+                return opened
         except OSError as cause:
             raise DataError(
                 f"{self.folder}: cannot keep {url}: {cause.strerror or cause}; free space, set a "
                 f"smaller `cache`, or use another folder by `--cache`"
             ) from cause
-        return path
 
     def _fetch(self, url: str, identity: FileIdentity, path: Path) -> None:
         size = identity.size

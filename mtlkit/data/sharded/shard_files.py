@@ -29,7 +29,7 @@ class ShardFile:
     def open(self) -> RandomAccessFile:
         """Return the file; `DataError` if it was changed since it was indexed."""
         if "://" in self.name:
-            return RandomAccessFile.open(self.cache.local(self.name, self.identity))
+            return self.cache.open(self.name, self.identity)
         now = _identity(self.name, self.cache)
         if now != self.identity:
             was = self.identity
