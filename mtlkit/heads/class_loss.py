@@ -5,7 +5,7 @@ Object Detection", ICCV 2017.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 import torch
@@ -23,6 +23,19 @@ def loss_weights(_: Any, field: "attrs.Attribute[Any]", value: Mapping[str, floa
     for name, weight in value.items():
         if not weight > 0:
             raise ValueError(f"{field.name}: {name}: expected a number above 0, got {weight!r}")
+
+
+class ClassLossOptions(Protocol):
+    """Options of a head with a `ClassLoss`."""
+
+    @property
+    def class_weights(self) -> Mapping[str, float]: ...
+    @property
+    def balanced(self) -> bool: ...
+    @property
+    def focal(self) -> float: ...
+    @property
+    def label_smoothing(self) -> float: ...
 
 
 class ClassLoss(nn.Module):
@@ -61,6 +74,17 @@ class ClassLoss(nn.Module):
         self.focal, self.label_smoothing = focal, label_smoothing
         values = torch.tensor([weights.get(name, 1.0) for name in classes])
         self.register_buffer("weights", values)
+
+    @classmethod
+    def of(cls, options: ClassLossOptions, classes: tuple[str, ...]) -> "ClassLoss":
+        """Return the loss of `classes` for the options of a head."""
+        return cls(
+            classes,
+            weights=options.class_weights,
+            balanced=options.balanced,
+            focal=options.focal,
+            label_smoothing=options.label_smoothing,
+        )
 
     def fit(self, labels: Rows) -> None:
         """Compute balanced weights from the training labels; raise `DataError` without a class."""

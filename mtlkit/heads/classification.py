@@ -120,13 +120,7 @@ class LayeredClassificationHead(HeadModule):
         super().__init__()
         check_classes(config.classes, classes)
         self.layers = output_layers(features, config.hidden, len(classes))
-        self.objective = ClassLoss(
-            classes,
-            weights=config.class_weights,
-            balanced=config.balanced,
-            focal=config.focal,
-            label_smoothing=config.label_smoothing,
-        )
+        self.objective = ClassLoss.of(config, classes)
 
     def fit_targets(self, labels: Rows) -> None:
         self.objective.fit(labels)

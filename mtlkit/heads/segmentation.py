@@ -106,13 +106,7 @@ class SegmentationHead(MapHead):
             width = config.channels
         layers.append(map_layers(width, config.hidden, len(classes)))
         super().__init__(features, layers)
-        self.objective = ClassLoss(
-            classes,
-            weights=config.class_weights,
-            balanced=config.balanced,
-            focal=config.focal,
-            label_smoothing=config.label_smoothing,
-        )
+        self.objective = ClassLoss.of(config, classes)
 
     def fit_targets(self, labels: Rows) -> None:
         self.objective.fit(labels)

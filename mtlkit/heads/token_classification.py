@@ -83,13 +83,7 @@ class LayeredTokenClassifier(HeadModule):
     ) -> None:
         super().__init__()
         self.layers = output_layers(features, config.hidden, len(classes))
-        self.objective = ClassLoss(
-            classes,
-            weights=config.class_weights,
-            balanced=config.balanced,
-            focal=config.focal,
-            label_smoothing=config.label_smoothing,
-        )
+        self.objective = ClassLoss.of(config, classes)
 
     def fit_targets(self, labels: Rows) -> None:
         self.objective.fit(labels)

@@ -60,3 +60,18 @@ class Logger(Component):
     @abstractmethod
     def open(self, folder: Path, step: int) -> LogWriter:
         """Open the log in the run's `folder`, without events after `step`."""
+
+
+@attrs.frozen(kw_only=True)
+class PictureLogger(Logger):
+    """Options of a logger that can hold pictures.
+
+    `figures` adds the charts of the report at the end, `images` its pictures too.
+    """
+
+    figures: bool = False
+    images: bool = False
+
+    @property
+    def pictures(self) -> WantedPictures:
+        return WantedPictures.of(figures=self.figures, images=self.images)

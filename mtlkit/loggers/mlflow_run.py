@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from mtlkit.loggers.base import Logger, LogWriter, WantedPictures
+from mtlkit.loggers.base import LogWriter, PictureLogger
 from mtlkit.loggers.tracker import TrackerWriter, flat, missing_extra, recipe_of
 
 PARAMETERS = 100
@@ -20,7 +20,7 @@ LONGEST = 500
 
 
 @attrs.frozen(kw_only=True)
-class MLflow(Logger):
+class MLflow(PictureLogger):
     """A run of MLflow with the recipe as its parameters; requires the extra ``mtlkit[mlflow]``.
 
     `tracking_uri` is a server or a local store, such as ``sqlite:///mlflow.db``; None leaves the
@@ -31,12 +31,6 @@ class MLflow(Logger):
 
     experiment: str = "mtlkit"
     tracking_uri: str | None = None
-    figures: bool = False
-    images: bool = False
-
-    @property
-    def pictures(self) -> WantedPictures:
-        return WantedPictures.of(figures=self.figures, images=self.images)
 
     def open(self, folder: Path, step: int) -> LogWriter:
         return MLflowWriter(self, folder)

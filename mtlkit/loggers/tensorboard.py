@@ -6,25 +6,18 @@ from typing import Any
 
 import attrs
 
-from mtlkit.loggers.base import Logger, LogWriter, WantedPictures
+from mtlkit.loggers.base import LogWriter, PictureLogger
 from mtlkit.loggers.curves import curves
 from mtlkit.loggers.events import Event, PictureEvent
 from mtlkit.loggers.tracker import missing_extra
 
 
 @attrs.frozen(kw_only=True)
-class TensorBoard(Logger):
+class TensorBoard(PictureLogger):
     """Event files in ``tensorboard/``; requires the extra ``mtlkit[tensorboard]``.
 
     `figures` adds the charts of the report at the end, `images` its pictures too.
     """
-
-    figures: bool = False
-    images: bool = False
-
-    @property
-    def pictures(self) -> WantedPictures:
-        return WantedPictures.of(figures=self.figures, images=self.images)
 
     def open(self, folder: Path, step: int) -> LogWriter:
         return TensorBoardWriter(folder, step)

@@ -9,12 +9,12 @@ from typing import Any
 
 import attrs
 
-from mtlkit.loggers.base import Logger, LogWriter, WantedPictures
+from mtlkit.loggers.base import LogWriter, PictureLogger
 from mtlkit.loggers.tracker import TrackerWriter, missing_extra, recipe_of
 
 
 @attrs.frozen(kw_only=True)
-class Trackio(Logger):
+class Trackio(PictureLogger):
     """A run of Trackio with the recipe as its config; requires the extra ``mtlkit[trackio]``.
 
     Runs are kept on this machine (TRACKIO_DIR; by default in the cache of Hugging Face) and shown
@@ -25,12 +25,6 @@ class Trackio(Logger):
     project: str = "mtlkit"
     group: str | None = None
     space: str | None = None
-    figures: bool = False
-    images: bool = False
-
-    @property
-    def pictures(self) -> WantedPictures:
-        return WantedPictures.of(figures=self.figures, images=self.images)
 
     def open(self, folder: Path, step: int) -> LogWriter:
         return TrackioWriter(self, folder)

@@ -8,12 +8,12 @@ from typing import Any
 import attrs
 
 from mtlkit.component import one_of, optional
-from mtlkit.loggers.base import Logger, LogWriter, WantedPictures
+from mtlkit.loggers.base import LogWriter, PictureLogger
 from mtlkit.loggers.tracker import TrackerWriter, missing_extra, recipe_of
 
 
 @attrs.frozen(kw_only=True)
-class WandB(Logger):
+class WandB(PictureLogger):
     """A run of Weights & Biases with the recipe as its config; requires ``mtlkit[wandb]``.
 
     Files are kept in ``wandb/`` of the run's folder. `mode` is online or offline; None leaves the
@@ -28,12 +28,6 @@ class WandB(Logger):
     tags: tuple[str, ...] = ()
     mode: str | None = attrs.field(default=None, validator=optional(one_of("online", "offline")))
     system_metrics: bool = True
-    figures: bool = False
-    images: bool = False
-
-    @property
-    def pictures(self) -> WantedPictures:
-        return WantedPictures.of(figures=self.figures, images=self.images)
 
     def open(self, folder: Path, step: int) -> LogWriter:
         return WandBWriter(self, folder)
