@@ -43,8 +43,8 @@ SHARDS = """shards: ["part-{0..1}.tar"]
 
 
 def refusal(refused, home, name):
-    said = refused("train", name, "--out", "run", "--quiet", "--cache", home.parent / "cache")
-    return " ".join(said.split())
+    output = refused("train", name, "--out", "run", "--quiet", "--cache", home.parent / "cache")
+    return " ".join(output.split())
 
 
 def damage(home, kind):
@@ -66,16 +66,16 @@ def damage(home, kind):
 def test_a_shard(kind, words, shards, refused):
     name = recipe(shards, "shards", SHARDS)
     damage(shards, kind)
-    said = refusal(refused, shards, name)
-    assert words in said
+    output = refusal(refused, shards, name)
+    assert words in output
 
 
 def test_sources_whose_classes_collide(shards, refused):
     part = "{{type: shards, shards: [part-{}.tar], size: 8, channels: 1, order: full}}"
     options = f"sources: {{a: {part.format(0)}, b: {part.format(0)}}}"
     name = recipe(shards, "mix", options)
-    said = refusal(refused, shards, name)
-    assert "data.sources.b: the label 'who' got the classes" in said
+    output = refusal(refused, shards, name)
+    assert "data.sources.b: the label 'who' got the classes" in output
 
 
 def test_a_cache_without_room(shards, refused):
@@ -84,6 +84,6 @@ def test_a_cache_without_room(shards, refused):
   channels: 1
   cache: 0.000000001""".replace("HOME", str(shards))
     name = recipe(shards, "shards", options)
-    said = refusal(refused, shards, name)
-    assert "data.cache: got" in said
-    assert "set a larger limit" in said
+    output = refusal(refused, shards, name)
+    assert "data.cache: got" in output
+    assert "set a larger limit" in output

@@ -65,8 +65,8 @@ def test_regions_of_a_reduced_jpeg_are_those_of_the_whole(tmp_path, reduce):
     Image.fromarray(whole).save(tmp_path / "a.png")
     for region in regions:
         exact = decode(tmp_path / "a.png", frame, region=region).astype(int)
-        found = decode(tmp_path / "a.jpg", frame, region=region).astype(int)
-        assert np.abs(found - exact).mean() < 2
+        result = decode(tmp_path / "a.jpg", frame, region=region).astype(int)
+        assert np.abs(result - exact).mean() < 2
 
 
 @pytest.mark.parametrize("missing", [(), ("nose",), ("left_eye", "mouth_left"), ("left_eye",)])
@@ -81,9 +81,9 @@ def test_landmarks_align_with_missing_points(tmp_path, picture, missing):
     regions, faults = Landmarks(table=path).regions(path, ["a.png"], frame)
     assert not faults
     assert regions[0].transform.w == pytest.approx(move.w, abs=1e-6)
-    found = decode(picture, frame, region=regions[0]).astype(int)
+    result = decode(picture, frame, region=regions[0]).astype(int)
     expected = decode(picture, frame, region=AlignedRegion(move)).astype(int)
-    assert np.abs(found - expected).max() <= 1
+    assert np.abs(result - expected).max() <= 1
 
 
 def test_five_and_68_numbered_points_and_own_templates(tmp_path):
@@ -163,8 +163,8 @@ def test_images_are_cut_out(tmp_path, memory):
     with pytest.raises(DataError, match=r"3_b.png: has no row in boxes.csv"):
         source(tmp_path, boxes=Boxes(table=path)).load(Loading(workers=1))
     new = source(tmp_path, boxes=Boxes(table=path))
-    found = new.read(path, {}, Loading(workers=1))
-    assert np.abs(found.inputs.numpy()[:, 0] - expected).max() <= 1.5
+    result = new.read(path, {}, Loading(workers=1))
+    assert np.abs(result.inputs.numpy()[:, 0] - expected).max() <= 1.5
     with pytest.warns(UserWarning, match="training images were cut out by `boxes`; 1 images"):
         new.read(tmp_path / "0_a.png", {}, Loading(workers=1))
 

@@ -89,15 +89,15 @@ def everything(split):
 
 def by_key(data):
     """Pixels and labels of each sample by its key, over all splits."""
-    found = {}
+    result = {}
     for split in data.splits().values():
         subjects = split.categorical("subject").values()
         yaws = split.column("yaw").values.tolist()
         for id_, pixels, *labels in zip(
             split.ids, everything(split).tolist(), subjects, yaws, strict=True
         ):
-            found[Path(id_).name.removesuffix(".png")] = (pixels, *labels)
-    return found
+            result[Path(id_).name.removesuffix(".png")] = (pixels, *labels)
+    return result
 
 
 @pytest.mark.parametrize("suffix", WRITERS)
@@ -264,9 +264,9 @@ def test_a_tar_of_another_form_is_named(tmp_path, members, message):
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         for name, content in members.items():
             add(tar, name, content)
-    found = refusal(lambda: source("a.tar").load(Loading(base=tmp_path)))
-    assert found.startswith(f"{tmp_path / 'a.tar'}")
-    assert message in found
+    result = refusal(lambda: source("a.tar").load(Loading(base=tmp_path)))
+    assert result.startswith(f"{tmp_path / 'a.tar'}")
+    assert message in result
 
 
 def test_an_image_that_cannot_be_decoded_is_named(tmp_path):

@@ -142,13 +142,13 @@ def test_tensorboard_gets_every_curve(tmp_path):
     writer.write(speed(3))
     writer.flush()
     writer.close()
-    found = curves_in(tmp_path / "tensorboard")
-    assert found["loss/a"] == [(3, 0.5)]
-    assert found["weight/a"] == [(3, 1.0)]
-    assert found["gradient norm/a"] == [(3, 2.0)]
-    assert found["gradient cosine/a, b"] == [(3, -0.5)]
-    assert found["validation/a/accuracy"] == [(3, 0.75)]
-    assert set(found) >= {"learning rate", "speed/samples per second"}
+    result = curves_in(tmp_path / "tensorboard")
+    assert result["loss/a"] == [(3, 0.5)]
+    assert result["weight/a"] == [(3, 1.0)]
+    assert result["gradient norm/a"] == [(3, 2.0)]
+    assert result["gradient cosine/a, b"] == [(3, -0.5)]
+    assert result["validation/a/accuracy"] == [(3, 0.75)]
+    assert set(result) >= {"learning rate", "speed/samples per second"}
 
 
 def test_tensorboard_hides_what_a_resumed_run_makes_again(tmp_path):

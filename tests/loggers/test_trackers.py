@@ -140,9 +140,9 @@ def logged(folder):
 def matching(points):
     """Values of the reproducible events by curve and step, each of which was sent once."""
     own = [point for point in points if not point[0].startswith(("speed/", "system/"))]
-    found = {(name.replace("_ ", ", "), step): value for name, step, value in own}
-    assert len(found) == len(own)
-    return found
+    result = {(name.replace("_ ", ", "), step): value for name, step, value in own}
+    assert len(result) == len(own)
+    return result
 
 
 def test_a_run_has_the_curves_of_its_log_and_its_recipe(tracker, tmp_path):

@@ -210,8 +210,8 @@ def test_a_network_of_tokens_is_exported(trained, tmp_path):
     outputs = session.run(None, feeds)
     exported = export_model(model, tmp_path / "m.pt2")
     program = torch.export.load(exported.path).module()
-    for found in (map(torch.from_numpy, outputs), program(inputs)):
-        for one, other in zip(found, expected, strict=True):
+    for result in (map(torch.from_numpy, outputs), program(inputs)):
+        for one, other in zip(result, expected, strict=True):
             torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
 

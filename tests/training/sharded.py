@@ -180,11 +180,11 @@ def run_cases():
 
 
 def catalog():
-    found = points.catalog()
-    own = Registrar(found, "", Origin("sharded", "0", __file__))
+    result = points.catalog()
+    own = Registrar(result, "", Origin("sharded", "0", __file__))
     own.data.add("people", People, "random images with identities")
     own.commit()
-    return found
+    return result
 
 
 def run_and_resume(folder, recipe):
@@ -216,8 +216,8 @@ def work(kind, folder, ranks):
         return
     if kind == "loss":
         for name, case in loss_cases():
-            found = loss_and_gradients(case, ranks=ranks)
-            save_file(found, folder / f"{name}.{ranks.rank}")
+            result = loss_and_gradients(case, ranks=ranks)
+            save_file(result, folder / f"{name}.{ranks.rank}")
         return
     cases = {"heads": head_cases, "backbones": backbone_cases}[kind]
     for name, recipe in cases():

@@ -102,7 +102,7 @@ def test_fewer_activations_are_kept(points, name):
 def test_the_blocks_of_timm_are_those_of_its_stages(model, block):
     import timm
 
-    assert {type(found).__name__ for found in _blocks(timm.create_model(model))} == {block}
+    assert {type(result).__name__ for result in _blocks(timm.create_model(model))} == {block}
 
 
 def test_a_copy_recomputes_by_its_own_weights(points):

@@ -70,8 +70,10 @@ def test_loss_and_gradients_equal_those_of_one_process(losses, sharded):
         one = sharded.loss_and_gradients(case)
         parts = [load_file(losses / f"{name}.{rank}") for rank in range(4)]
         for key in ("loss", "features"):
-            found = torch.cat([part[key] for part in parts])
-            torch.testing.assert_close(found, one[key], rtol=1e-10, atol=1e-10, msg=f"{name} {key}")
+            result = torch.cat([part[key] for part in parts])
+            torch.testing.assert_close(
+                result, one[key], rtol=1e-10, atol=1e-10, msg=f"{name} {key}"
+            )
         for key in ("directions", "gradient", "running"):
             tolerance = (
                 {"rtol": 1e-10, "atol": 1e-10} if key != "directions" else {"rtol": 0, "atol": 0}

@@ -47,8 +47,8 @@ def test_a_direction_is_that_of_the_weighting(name, engines):
         stats = UpdateStats(torch.ones(4), torch.arange(4))
         weights = weighting.build(terms, 1)(double @ double.T, stats)
         expected = (factor * weights @ double).float()
-        found = getattr(engines, name)(jacobian)
-        torch.testing.assert_close(found, expected, rtol=5e-3, atol=5e-3)
+        result = getattr(engines, name)(jacobian)
+        torch.testing.assert_close(result, expected, rtol=5e-3, atol=5e-3)
 
 
 def test_fairgrad_is_nash_with_another_exponent(engines):
@@ -58,8 +58,8 @@ def test_fairgrad_is_nash_with_another_exponent(engines):
     )
     stats = UpdateStats(torch.ones(4), torch.arange(4))
     expected = weighting(jacobian @ jacobian.T, stats) @ jacobian
-    found = engines.nash(jacobian, alpha=2.0)
-    assert torch.cosine_similarity(found, expected, dim=0) > 0.9999
+    result = engines.nash(jacobian, alpha=2.0)
+    assert torch.cosine_similarity(result, expected, dim=0) > 0.9999
 
 
 def test_an_engine_writes_every_gradient(engines):

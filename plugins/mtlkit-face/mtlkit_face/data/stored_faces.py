@@ -17,7 +17,7 @@ MAX_SHOWN = 10
 """Maximum number of faults that a message lists."""
 
 SQUARE = "aligned face (`mtlkit face align`)"
-"""What is expected in place of an image that is not square, which resizing would distort."""
+"""Name of the expected image; resizing one that is not square would distort it."""
 
 
 @attrs.frozen(eq=False)

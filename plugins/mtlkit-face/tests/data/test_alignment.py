@@ -38,23 +38,23 @@ def least_squares(source, target):
 def test_the_similarity_is_that_of_two_other_formulas(seed):
     random = np.random.default_rng(seed)
     points = random.normal(0, 40, (5, 2)) + random.normal(0, 200, 2)
-    found = similarity(points, ARCFACE)
-    own = np.array([[found.w.real, -found.w.imag], [found.w.imag, found.w.real]])
+    result = similarity(points, ARCFACE)
+    own = np.array([[result.w.real, -result.w.imag], [result.w.imag, result.w.real]])
     for matrix, shift in (umeyama(points, ARCFACE), least_squares(points, ARCFACE)):
         np.testing.assert_allclose(own, matrix, atol=1e-9)
-        np.testing.assert_allclose([found.t.real, found.t.imag], shift, atol=1e-7)
-    moved = points @ own.T + [found.t.real, found.t.imag]
-    np.testing.assert_allclose(found(points), moved, atol=1e-7)
+        np.testing.assert_allclose([result.t.real, result.t.imag], shift, atol=1e-7)
+    moved = points @ own.T + [result.t.real, result.t.imag]
+    np.testing.assert_allclose(result(points), moved, atol=1e-7)
     distance = np.sqrt(np.square(moved - ARCFACE).sum(1).mean())
-    assert found.residual == pytest.approx(distance)
+    assert result.residual == pytest.approx(distance)
 
 
 def test_a_moved_template_is_brought_back():
     move = Similarity(0.5 * np.exp(0.3j), 10 - 20j, 0.0)
-    found = similarity(move(ARCFACE), ARCFACE)
-    assert found.residual == pytest.approx(0, abs=1e-9)
-    assert found.scale == pytest.approx(2)
-    assert found.degrees == pytest.approx(-np.degrees(0.3))
+    result = similarity(move(ARCFACE), ARCFACE)
+    assert result.residual == pytest.approx(0, abs=1e-9)
+    assert result.scale == pytest.approx(2)
+    assert result.degrees == pytest.approx(-np.degrees(0.3))
 
 
 @pytest.mark.parametrize(
@@ -91,8 +91,8 @@ def test_a_ramp_stays_the_ramp(scale):
     inside = (abs(back.real - 99.5) < 99 - margin) & (abs(back.imag - 99.5) < 99 - margin)
     assert inside.sum() > 400
     for values, expected in ((across, back.real), (down, back.imag)):
-        found = np.asarray(warp(Image.fromarray(values.astype(np.float32)), move, (100, 100)))
-        np.testing.assert_allclose(found[inside], expected[inside], atol=2e-3)
+        result = np.asarray(warp(Image.fromarray(values.astype(np.float32)), move, (100, 100)))
+        np.testing.assert_allclose(result[inside], expected[inside], atol=2e-3)
 
 
 def test_sixty_eight_points_become_five():
@@ -149,9 +149,9 @@ def test_a_name_without_points_may_stand_for_several(tmp_path):
         Image.new("L", (9, 9)).save(tmp_path / f"in/s/{name}.png")
     names = ",".join(f"{axis}{i}" for i in range(1, 6) for axis in "xy")
     table = written(tmp_path / "a.csv", f"file,{names}\ns/*.png{',' * 10}\n")
-    found = align_folder(tmp_path / "in", read_landmarks(table), TEMPLATES["100-gray"],
+    result = align_folder(tmp_path / "in", read_landmarks(table), TEMPLATES["100-gray"],
                          tmp_path / "out", workers=1, progress=lambda *_: None)  # fmt: skip
-    assert [(each.file, each.failure) for each in found] == [
+    assert [(each.file, each.failure) for each in result] == [
         ("s/a.png", "has no points (a.csv:2)"), ("s/b.png", "has no points (a.csv:2)"),
     ]  # fmt: skip
 
@@ -166,14 +166,14 @@ def test_all_forms_of_tables_say_the_same(tmp_path):
         (written(tmp_path / "d.lst", f"a/1.png\t3\t{FIVE}\n"), {"extra": ExtraColumn.FIRST}),
     ]
     for path, options in tables:
-        found = read_landmarks(path, **options)
-        assert list(found.points) == ["a/1.png"]
-        np.testing.assert_array_equal(found.points["a/1.png"].ravel(), [*map(float, FIVE.split())])
+        result = read_landmarks(path, **options)
+        assert list(result.points) == ["a/1.png"]
+        np.testing.assert_array_equal(result.points["a/1.png"].ravel(), [*map(float, FIVE.split())])
 
 
 def test_a_blank_in_a_name_stands_where_a_tab_ends_it(tmp_path):
-    found = read_landmarks(written(tmp_path / "a.txt", f"my face.png\t{FIVE}\n"))
-    assert list(found.points) == ["my face.png"]
+    result = read_landmarks(written(tmp_path / "a.txt", f"my face.png\t{FIVE}\n"))
+    assert list(result.points) == ["my face.png"]
 
 
 @pytest.mark.parametrize(
@@ -205,8 +205,8 @@ def test_a_table_that_cannot_be_read(tmp_path, name, text, message):
 def test_the_largest_of_several_faces(tmp_path):
     small = " ".join(str(float(number) / 2) for number in FIVE.split())
     table = written(tmp_path / "a.txt", f"a.png {small}\na.png {FIVE}\na.png {small}\n")
-    found = read_landmarks(table, several=SeveralFaces.LARGEST)
-    np.testing.assert_array_equal(found.points["a.png"].ravel(), [*map(float, FIVE.split())])
+    result = read_landmarks(table, several=SeveralFaces.LARGEST)
+    np.testing.assert_array_equal(result.points["a.png"].ravel(), [*map(float, FIVE.split())])
 
 
 # -- folders

@@ -22,7 +22,7 @@ SUBJECTS, IMAGES = 6, 4
 
 @pytest.fixture
 def folder(tmp_path):
-    """Photographs of 60 x 40 pixels with a face of 20 x 20 in each, at a place of its own."""
+    """Photographs of 60 x 40 pixels with a face of 20 x 20 in each, at another place."""
     rows = [["file", "left", "top", "width", "height", "split"]]
     for subject in range(SUBJECTS):
         face = np.random.default_rng(subject).integers(60, 250, (5, 5)).repeat(4, 0).repeat(4, 1)
@@ -52,8 +52,8 @@ def test_a_photograph_is_cropped_not_squeezed(folder):
     data = load(FaceFolder(folder=folder, size=20))
     original = np.asarray(Image.open(folder / data.train.ids[0]))
     square = Image.fromarray(original[:, 10:50]).resize((20, 20), Image.Resampling.BICUBIC)
-    found = everything(data.train)[0, 0].numpy()  # its edges see the pixels outside of the square
-    difference = np.abs(found.astype(int) - np.asarray(square))[:, 1:-1]
+    result = everything(data.train)[0, 0].numpy()  # its edges include pixels outside of the square
+    difference = np.abs(result.astype(int) - np.asarray(square))[:, 1:-1]
     assert difference.max() <= 1
     assert data.summary["framing"] == "1 of the largest centered square"
     whole = load(FaceFolder(folder=folder, size=20, crop="whole"))
@@ -154,12 +154,13 @@ def test_another_framing_is_warned_of(run, folder, tmp_path, capsys):
             main(["face", "embed", str(run), str(folder / "p0"), *map(str, options)])
         return " ".join(capsys.readouterr().err.split())
 
-    said = embed("--out", tmp_path / "a.parquet")
+    output = embed("--out", tmp_path / "a.parquet")
     assert (
-        "warning: the run's images were cut out by `boxes`, and these are taken as cut out" in said
+        "warning: the run's images were cut out by `boxes`, and these are taken as cut out"
+        in output
     )
-    said = embed("--out", tmp_path / "b.parquet", "--regions", folder / "boxes.csv")
-    assert "cut out" not in said
+    output = embed("--out", tmp_path / "b.parquet", "--regions", folder / "boxes.csv")
+    assert "cut out" not in output
 
 
 def test_landmarks_of_another_run_are_refused(run, folder, tmp_path):

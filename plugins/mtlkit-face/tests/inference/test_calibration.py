@@ -25,24 +25,27 @@ def scored(people=30, images=4, seed=0):
 
 def test_the_threshold_is_the_lowest_within_the_rate():
     score, first, second = scored()
-    found = calibrate(score, first, second, 0.01, replicates=200)
+    result = calibrate(score, first, second, 0.01, replicates=200)
     impostor, genuine = score[first != second], score[first == second]
-    assert found.fmr == (impostor >= found.threshold).mean() <= 0.01
-    assert found.fnmr == pytest.approx((genuine < found.threshold).mean())
-    lower = score[score < found.threshold].max()
+    assert result.fmr == (impostor >= result.threshold).mean() <= 0.01
+    assert result.fnmr == pytest.approx((genuine < result.threshold).mean())
+    lower = score[score < result.threshold].max()
     assert (impostor >= lower).mean() > 0.01
-    assert (found.people, found.replicates) == (30, 200)
+    assert (result.people, result.replicates) == (30, 200)
 
 
 def test_the_interval_is_that_of_the_spread_over_new_people():
     thresholds = [calibrate(*scored(seed=s), 0.02, replicates=100).threshold for s in range(30)]
-    found = calibrate(*scored(seed=100), 0.02, replicates=400)
-    low, high = found.threshold_interval
+    result = calibrate(*scored(seed=100), 0.02, replicates=400)
+    low, high = result.threshold_interval
     inside = np.mean([(low <= threshold <= high) for threshold in thresholds])
     assert inside >= 0.9
     width = np.quantile(thresholds, 0.975) - np.quantile(thresholds, 0.025)
     assert 1 < (high - low) / width < 3  # the product of two draws is conservative
-    for (least, most), rate in ((found.fmr_interval, found.fmr), (found.fnmr_interval, found.fnmr)):
+    for (least, most), rate in (
+        (result.fmr_interval, result.fmr),
+        (result.fnmr_interval, result.fnmr),
+    ):
         assert least <= rate <= most
 
 
@@ -60,8 +63,8 @@ def run(runs, tmp_path):
 
 
 def test_calibrate_saves_a_threshold_that_verify_uses(face, run, people):
-    code, said = face("calibrate", run, people, "--fmr", 0.05, "--replicates", 100)
-    assert code == 0, said
+    code, output = face("calibrate", run, people, "--fmr", 0.05, "--replicates", 100)
+    assert code == 0, output
     pairs = read_pairs(people)
     model = open_model(run)
     score = pair_scores(embed_files(model, pairs.files).templates, pairs)
@@ -72,29 +75,30 @@ def test_calibrate_saves_a_threshold_that_verify_uses(face, run, people):
     assert saved.domain.impostor.count == (~same).sum()
     assert saved.domain.genuine.mean == pytest.approx(score[same].mean())
     assert saved.domain.people == 8
-    assert "120 genuine and 1,008 impostor pairs of 8 people" in said
-    assert "Intervals by 100 bootstrap replicates over 8 people" in said
+    assert "120 genuine and 1,008 impostor pairs of 8 people" in output
+    assert "Intervals by 100 bootstrap replicates over 8 people" in output
     page = (run / "calibration/report.html").read_text()
     assert "DET: calibration" in page
     assert "Scores of genuine and impostor pairs" in page
     a, b = people / "p0/0_0_neutral.png", people / "p1/1_0_neutral.png"
-    _, said = face("verify", run, a, b)
-    assert f"threshold {saved.value:.4f} (false match rate" in said
-    assert "warning" not in said
+    _, output = face("verify", run, a, b)
+    assert f"threshold {saved.value:.4f} (false match rate" in output
+    assert "warning" not in output
 
 
 def test_images_from_elsewhere_are_warned_of(face, run, people, tmp_path):
     elsewhere = shutil.copytree(people / "p0", tmp_path / "elsewhere/p0")
     inside, outside = people / "p0/0_0_neutral.png", elsewhere / "0_0_neutral.png"
-    _, said = face("verify", run, inside, outside)
+    _, output = face("verify", run, inside, outside)
     assert (
-        f"warning: 1 of 2 images, such as {outside}, come from elsewhere than the threshold" in said
+        f"warning: 1 of 2 images, such as {outside}, come from elsewhere than the threshold"
+        in output
     )
-    assert f"(Images {people.resolve()}, 2" in said  # and a date
+    assert f"(Images {people.resolve()}, 2" in output  # and a date
     gallery = tmp_path / "people.parquet"
     assert face("enroll", run, gallery, people)[0] == 0
-    _, said = face("identify", run, gallery, elsewhere)
-    assert "warning: 6 of 6 images" in said
+    _, output = face("identify", run, gallery, elsewhere)
+    assert "warning: 6 of 6 images" in output
     assert "warning" not in face("verify", run, inside, outside, "--threshold", 0.5)[1]
     face("calibrate", run, people, "--fmr", 0.05, "--replicates", 100)
     assert "warning: 1 of 2 images" in face("verify", run, inside, outside)[1]
@@ -113,9 +117,9 @@ def test_impostors_that_reach_a_threshold_are_warned_of(face, run, people, tmp_p
     for entry in saved["thresholds"].values():
         entry["value"] -= 0.6  # as if measured where scores are lower
     write_json(path, saved)
-    _, said = face("identify", run, gallery, people)
-    assert "comparisons with people other than the best candidate reach the threshold" in said
-    assert "against 5.0% where it was measured" in said
+    _, output = face("identify", run, gallery, people)
+    assert "comparisons with people other than the best candidate reach the threshold" in output
+    assert "against 5.0% where it was measured" in output
 
 
 def write_table(path, rows):
@@ -130,17 +134,17 @@ def test_tables_of_pairs(tmp_path, people):
     same = [("file_a", "file_b", "same")]
     same += [(images[i], f"p/../{images[j]}", kind) for _, i, j, kind in rows]
     write_table(tmp_path / "same.csv", same)
-    found = read_pairs(tmp_path / "same.csv")
-    assert found.files == tuple(tmp_path / images[i] for i in (0, 2, 1, 3))  # as they appear
-    assert found.folder == (tmp_path / "p").resolve()
-    assert (found.person[found.first] == found.person[found.second]).tolist() == [1, 1, 0, 0]
+    result = read_pairs(tmp_path / "same.csv")
+    assert result.files == tuple(tmp_path / images[i] for i in (0, 2, 1, 3))  # as they appear
+    assert result.folder == (tmp_path / "p").resolve()
+    assert (result.person[result.first] == result.person[result.second]).tolist() == [1, 1, 0, 0]
     named = [("file_a", "file_b", "person_a", "person_b")]
     named += [(images[i], images[j], i // 2, j // 2) for _, i, j, _ in rows]
     write_table(tmp_path / "named.csv", named)
     assert read_pairs(tmp_path / "named.csv").person.tolist() == [0, 1, 0, 1]
-    kept = found.among([found.files[3], found.files[2]])
+    kept = result.among([result.files[3], result.files[2]])
     assert (kept.first.tolist(), kept.second.tolist()) == ([1], [0])  # images 1 and 3
-    assert kept.person.tolist() == [found.person[3], found.person[2]]
+    assert kept.person.tolist() == [result.person[3], result.person[2]]
     for head, row, message in (
         (same[0], (images[0], images[3], 0), None),
         (same[0], (images[0], images[1], 0), "same: got 0, but genuine pairs of the table connect"),
