@@ -122,7 +122,7 @@ class TestSignals:
         with monkeypatch.context() as patch:
             at_update(patch, 2, lambda: os.kill(os.getpid(), number))
             code, _, err = call(*TRAIN)
-        assert code == 2
+        assert code == 75
         assert "stopped after step 3 of 6" in err
         assert call("resume", "run", "--quiet")[0] == 0
         assert results(home / "run") == results(whole)
@@ -149,7 +149,7 @@ class TestSignals:
                 time.sleep(10)  # the signal may be handled a moment later, and ends this
 
             patch.setattr(execution, part, stop)
-            assert call(*TRAIN)[0] == 2
+            assert call(*TRAIN)[0] == 75
         assert RunFolder(home / "run").status().state is State.INTERRUPTED
         assert call("resume", "run", "--quiet")[0] == 0
         assert results(home / "run") == results(whole)

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch.testing import assert_close
 
 from mtlkit.runs.storage.folder import RunFolder, State
-from mtlkit.training.checkpoint import saved_steps
+from mtlkit.training.saved_steps import saved_steps
 
 RECIPE = """
 data: {type: table, file: cells.csv, labels: [kind, area], numeric: [area]}

@@ -16,7 +16,7 @@ from PIL import Image
 from mtlkit.cli import main
 from mtlkit.plugins.command_options import user_cache
 from mtlkit.runs.storage.folder import RunFolder, State
-from mtlkit.training.checkpoint import saved_steps
+from mtlkit.training.saved_steps import saved_steps
 
 COMMAND = [sys.executable, "-c", "from mtlkit.cli import main; main()"]
 RECIPE = """\
