@@ -40,7 +40,7 @@ from mtlkit.training.devices.cores import refuse_too_many
 from mtlkit.training.devices.device import chosen_device
 from mtlkit.training.devices.ranks import process_group
 from mtlkit.training.saved_steps import saved_steps
-from mtlkit.training.signals import interrupt_on_signal
+from mtlkit.training.signals import interrupt_on_signal, stop_on_signal
 
 
 def fit(
@@ -242,7 +242,7 @@ def _record_end(session: RunSession, error: Exception) -> None:
     state = State.INTERRUPTED if interrupted else State.FAILED
     reason = str(error) if interrupted else error_text(error, longest=10_000)
     folder, writes = session.folder, session.ranks.first
-    with contextlib.suppress(RunError), ExitStack() as stack:
+    with stop_on_signal(), contextlib.suppress(RunError), ExitStack() as stack:
         if not writes and interrupted and folder.status_file.exists():
             stack.enter_context(folder.locked())
             writes = folder.status().state is State.RUNNING
