@@ -122,12 +122,17 @@ def updater(recipe):
     return Updater(model, recipe.weighting.build(model.terms, model.router.features.width), context)
 
 
+def output_of(head):
+    """Return the linear layer of a head of classes or of one number."""
+    return head.linear if hasattr(head, "linear") else head.layers
+
+
 def by_hand(recipe, engine):
     """Return a step of the same network in plain PyTorch; `engine` computes the gradients."""
     source = updater(recipe)
     model, data, targets = source.inner.model, source.context.data, source.context.targets["train"]
     backbone = model.router
-    linears = {name: model.head(name).linear for name in TASKS}
+    linears = {name: output_of(model.head(name)) for name in TASKS}
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
     batch = recipe.train.batch
     if isinstance(engine, Autogram):
