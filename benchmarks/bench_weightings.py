@@ -42,6 +42,7 @@ from mtlkit.training.gradients.features import detach_features
 from mtlkit.training.gradients.sources import gradient_source
 from mtlkit.training.gradients.task_gradients import GradientStream, TaskGradients
 from mtlkit.training.progress import Silence
+from mtlkit.training.throughput import peak_memory
 from mtlkit.training.update import Updater
 from mtlkit.weightings import MGDA, Equal, GradientLocation, GradientWeighting
 
@@ -325,7 +326,7 @@ def peak_of(name):
     before = _resident()
     for number in range(3):
         step(number)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before
+    return peak_memory(torch.device("cpu")) / 2**20 - before
 
 
 def _resident():
