@@ -58,12 +58,12 @@ def peak_memory(device: torch.device) -> int:
     """Return the peak memory in bytes: of the GPU on CUDA, else of the process; 0 if unknown."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
-    if sys.platform == "linux":
+    if sys.platform == "win32":
+        return 0
+    if Path("/proc/self/status").exists():
         # `ru_maxrss` of a child process starts at the peak of the process that started it
         status = Path("/proc/self/status").read_text()
         return int(status.partition("VmHWM:")[2].split(maxsplit=1)[0]) * 1024
-    if sys.platform == "win32":
-        return 0
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
