@@ -44,9 +44,10 @@ def execute(session: RunSession, progress: Progress) -> None:
         evaluator.check(data)  # before training, which may take hours
     if ranks.first:
         check_data(folder, data, recipe.tasks, assembly, session.catalog, session.accept, progress)
-    targets = encoded_splits(data, recipe.tasks, assembly)
     checkpoint = newest_checkpoint(folder.checkpoints)
     _require_same_step(session, checkpoint)
+    note = (lambda text: progress.write(f"note: {text}")) if checkpoint is None else None
+    targets = encoded_splits(data, recipe.tasks, assembly, note)
     model = _new_model(session, assembly, resumed=checkpoint is not None)
     fit_heads(model, targets["train"])
     if checkpoint is None:
