@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from statistics import correlation, fmean
 
-from mtlkit.loggers import Event, StepEvent, read_events
+from mtlkit.callbacks import Event, StepEvent, read_events
 from mtlkit.runs import RunFolder, State, read_json
 from mtlkit_face.study.arms import Arm
 from mtlkit_face.study.claim_parts import SIDES, Runs

@@ -12,7 +12,7 @@ from mtlkit_synthetic_faces import FaceSet, render_set
 from PIL import Image
 
 from mtlkit import fit, load_catalog, load_recipe
-from mtlkit.loggers import StepEvent, read_events
+from mtlkit.callbacks import StepEvent, read_events
 
 SUBJECTS, IMAGES = 4, 13  # each pose once
 

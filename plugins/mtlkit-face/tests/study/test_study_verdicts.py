@@ -19,7 +19,7 @@ from mtlkit_face.study.report_files import write_study
 from scipy import stats
 
 from mtlkit import load_catalog
-from mtlkit.loggers import EvaluationEvent, StepEvent
+from mtlkit.callbacks import EvaluationEvent, StepEvent
 from mtlkit.plugins import RunError
 
 SEEDS = range(5)
