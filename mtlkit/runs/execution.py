@@ -1,11 +1,9 @@
 """The work of a session: load the data, assemble and train the network, evaluate it."""
 
 import os
-from collections.abc import Mapping
 
 import attrs
 import torch
-from torch import Tensor
 
 from mtlkit.assembly import Assembly, assembly_of
 from mtlkit.data.dataset import Data
@@ -28,7 +26,7 @@ from mtlkit.training.checkpoint import Checkpoint, newest_checkpoint, tensors_of
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.loop import Training
 from mtlkit.training.progress import Progress
-from mtlkit.training.sharding.whole_model import whole_model, whole_state
+from mtlkit.training.sharding.whole_model import whole_model
 
 
 def execute(session: RunSession, progress: Progress) -> None:
@@ -46,7 +44,7 @@ def execute(session: RunSession, progress: Progress) -> None:
     if ranks.first:
         check_data(folder, data, recipe.tasks, assembly, session.catalog, session.accept, progress)
     targets = encoded_splits(data, recipe.tasks, assembly)
-    checkpoint = newest_checkpoint(folder.checkpoints)
+    checkpoint = newest_checkpoint(folder.checkpoints, ranks, session.device)
     model = _new_model(session, assembly, resumed=checkpoint is not None)
     fit_heads(model, targets["train"])
     if checkpoint is None:
@@ -75,11 +73,11 @@ def execute(session: RunSession, progress: Progress) -> None:
         folder.write_status(
             Status(state=State.RUNNING, step=training.step, steps=training.steps, pid=os.getpid())
         )
+    del checkpoint  # which keeps its files open
     training.run()
-    weights = whole_state(training.model, tensors_of(training.model))
     with whole_model(training.model, training.updater.plain):
         if ranks.first:
-            _finish(session, training, weights, data, progress)
+            _finish(session, training, data, progress)
     ranks.wait()  # a caller may read the files of the first rank on any rank
 
 
@@ -132,16 +130,10 @@ def restore(training: Training, checkpoint: Checkpoint, folder: RunFolder) -> No
         ) from cause
 
 
-def _finish(
-    session: RunSession,
-    training: Training,
-    tensors: Mapping[str, Tensor],
-    data: Data,
-    progress: Progress,
-) -> None:
-    """Save the model with its `tensors`, evaluate it, and mark the run as finished."""
+def _finish(session: RunSession, training: Training, data: Data, progress: Progress) -> None:
+    """Save the model, evaluate it, and mark the run as finished."""
     folder = session.folder
-    weights = save_model(folder, tensors)
+    weights = save_model(folder, tensors_of(training.model))
     status = Status(
         state=State.RUNNING,
         step=training.step,

@@ -78,6 +78,7 @@ class Updater:
         with without_compiler():
             self.optimizer = recipe.optimizer.build(groups)
         self.shards = shards_by_id(model)
+        self.names = {id(p): name for name, p in self.inner.named_parameters()}
         lazy = any(task.head.updates_rows for task in recipe.tasks.values())
         self.row_rule = recipe.optimizer.row_rule() if lazy else None
         name_groups(self.optimizer)
