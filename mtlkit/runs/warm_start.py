@@ -101,8 +101,8 @@ def warm_start(
             f"warm_start: nothing of {options.run} fits; {report.line()}; choose a run of the same "
             f"backbone, or other `parts`"
         )
-    own = {name: stored_part(saved, name, current[name], shards.get(name)) for name in taken}
-    model.load_state_dict({**current, **own})
+    parts = {name: stored_part(saved, name, current[name], shards.get(name)) for name in taken}
+    model.load_state_dict({**current, **parts})
     return report
 
 

@@ -258,8 +258,8 @@ class Training:
         optimizer = optimizer_state(self.updater.optimizer, self.updater.names, self.updater.shards)
         state = {f"optimizer.{name}": value for name, value in optimizer.tensors.items()}
         self._require_finite({**model, **weighting, **state})
-        for writer in self._loggers:
-            writer.flush()
+        ranks, device = self.context.ranks, self.context.device
+        ranks.together(self._flush, device)
         checkpoint = Checkpoint(
             step=self.step,
             model=model,
@@ -274,10 +274,13 @@ class Training:
                 "logs": {k: v for writer in self._loggers for k, v in writer.state().items()},
             },
         )
-        ranks, device = self.context.ranks, self.context.device
         folder = save_checkpoint(self.context.checkpoints, checkpoint, ranks, device)
         if ranks.first:
             self.context.observers.notify(CheckpointSaved(step=self.step, folder=folder))
+
+    def _flush(self) -> None:
+        for writer in self._loggers:
+            writer.flush()
 
     def _require_finite(self, state: Mapping[str, Held]) -> None:
         """Raise `NotFiniteError` on all processes if one of them holds a number that is not."""

@@ -62,7 +62,7 @@ def divide(folder, step=None):
     barrier, results = threading.Barrier(WORLD), [None] * WORLD
 
     def write(rank):
-        own = attrs.evolve(
+        part = attrs.evolve(
             saved,
             step=step or saved.step,
             model=held(saved.model, rank),
@@ -70,7 +70,7 @@ def divide(folder, step=None):
             optimizer=OptimizerState(held(saved.optimizer.tensors, rank), saved.optimizer.values),
         )
         try:
-            save_checkpoint(folder, own, Threads(rank, WORLD, barrier, results))
+            save_checkpoint(folder, part, Threads(rank, WORLD, barrier, results))
         except RunError as error:
             return error
 
