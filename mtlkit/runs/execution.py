@@ -1,7 +1,5 @@
 """The work of a session: load the data, assemble and train the network, evaluate it."""
 
-import os
-
 import attrs
 import torch
 
@@ -36,15 +34,16 @@ def execute(session: RunSession, progress: Progress) -> None:
     """
     folder, recipe, ranks = session.folder, session.recipe, session.ranks
     if ranks.first:
-        folder.write_status(Status(state=State.RUNNING, pid=os.getpid()))
+        folder.write_status(Status.running())
     data = load_on_ranks(recipe, session.loading, ranks, session.device, progress)
     assembly = assembly_of(data, recipe.tasks)
     for evaluator in recipe.evaluators:
         evaluator.check(data)  # before training, which may take hours
     if ranks.first:
         check_data(folder, data, recipe.tasks, assembly, session.catalog, session.accept, progress)
-    targets = encoded_splits(data, recipe.tasks, assembly)
     checkpoint = newest_checkpoint(folder.checkpoints, ranks, session.device)
+    note = (lambda text: progress.write(f"note: {text}")) if checkpoint is None else None
+    targets = encoded_splits(data, recipe.tasks, assembly, note)
     model = _new_model(session, assembly, resumed=checkpoint is not None)
     fit_heads(model, targets["train"])
     if checkpoint is None:
@@ -70,9 +69,7 @@ def execute(session: RunSession, progress: Progress) -> None:
     elif training.updater.batches.smallest == 1:
         check_batch_norm(model, data, targets["train"])
     if ranks.first:
-        folder.write_status(
-            Status(state=State.RUNNING, step=training.step, steps=training.steps, pid=os.getpid())
-        )
+        folder.write_status(Status.running(step=training.step, steps=training.steps))
     del checkpoint  # which keeps its files open
     training.run()
     with whole_model(training.model, training.updater.plain):
@@ -134,15 +131,13 @@ def _finish(session: RunSession, training: Training, data: Data, progress: Progr
     """Save the model, evaluate it, and mark the run as finished."""
     folder = session.folder
     weights = save_model(folder, tensors_of(training.model))
-    status = Status(
-        state=State.RUNNING,
+    status = Status.running(
         step=training.step,
         steps=training.steps,
         seconds=training.pace.seconds,
         peak_memory_bytes=training.pace.peak_memory(session.device),
         untrained=training.untrained,
         checksums={folder.model.name: weights, **log_checksums(folder)},
-        pid=os.getpid(),
     )
     folder.write_status(status)
     progress.write("evaluating")
@@ -151,4 +146,4 @@ def _finish(session: RunSession, training: Training, data: Data, progress: Progr
         folder, session.recipe, training.model, data, session.device, compared, session.observers
     )
     log_pictures(folder, session.recipe, training.step)
-    folder.write_status(attrs.evolve(status, state=State.FINISHED, pid=0))
+    folder.write_status(attrs.evolve(status, state=State.FINISHED, pid=0, host=""))

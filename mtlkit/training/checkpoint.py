@@ -4,7 +4,6 @@ A checkpoint is a folder of files of tensors, and of the JSON file `STATE`, whic
 their checksums. Each process writes the rows that it holds of divided tensors.
 """
 
-import re
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -22,6 +21,7 @@ from mtlkit.errors import RunError
 from mtlkit.regular_files import LARGEST_JSON, read_regular
 from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.optimization.optimizer_state import OptimizerState
+from mtlkit.training.saved_steps import saved_steps
 from mtlkit.training.sharding.held_rows import Held, HeldRows
 from mtlkit.training.tensor_files import StoredTensors, write_tensors
 
@@ -158,8 +158,15 @@ def newest_checkpoint(
     Every process calls this, and compares the checksums of some of the files. Raises `RunError` on
     all of them if the newest is damaged, or was written by a mtlkit with another format.
     """
-    steps = ranks.together(lambda: saved_steps(folder)[-1:], device)[0]
-    if not steps:
+    steps = ranks.together(lambda: max(saved_steps(folder), default=None), device)
+    if len(set(steps)) > 1:
+        texts = ("no checkpoint" if s is None else f"the checkpoint of step {s}" for s in steps)
+        lines = ", ".join(f"process {rank} {text}" for rank, text in enumerate(texts))
+        raise RunError(
+            f"{folder}: got {lines}, expected the same on every machine; put the run's folder on a "
+            f"disk that all of them share"
+        )
+    if steps[0] is None:
         return None
     opened: list[Checkpoint] = []
     ranks.together(lambda: opened.append(_opened(folder, steps[0], ranks)), device)
@@ -211,12 +218,6 @@ def _opened(folder: Path, step: int, ranks: Ranks) -> Checkpoint:
             f"{path}: the checkpoint is damaged ({cause}); delete this folder to resume "
             f"from the one before it"
         ) from cause
-
-
-def saved_steps(folder: Path) -> list[int]:
-    """Return the steps of the finished checkpoints below `folder`, oldest first."""
-    matches = (re.fullmatch(r"step-(\d{8,})", path.name) for path in folder.glob("step-*"))
-    return sorted(int(match[1]) for match in matches if match)
 
 
 def _path(folder: Path, step: int) -> Path:

@@ -76,7 +76,7 @@ class Training:
             self.updater.optimizer,
             checkpoint.optimizer,
             self.updater.names,
-            lambda stored, key, like: stored_part(stored, key, like, shards.get(id(like))),
+            lambda stored, key, like: stored_part(stored, key, like, shards.get(like)),
         )
         load_held_state(self.callbacks, checkpoint.callbacks)
         self.updater.restore(checkpoint.progress)

@@ -90,7 +90,7 @@ def folder(home, call, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(Updater, "update", stopped)
-        assert call("train", "good.yaml", "--out", "run", "--quiet")[0] == 2
+        assert call("train", "good.yaml", "--out", "run", "--quiet")[0] == 75
     checkpoints = RunFolder(home / "run").checkpoints
     assert divide(checkpoints) == [None] * WORLD
     return checkpoints / "step-00000004"
@@ -152,6 +152,26 @@ def test_the_one_before_is_used_as_the_message_says(home, call, folder, whole):
     shutil.rmtree(folder)
     assert saved_steps(folder.parent) == [2]
     assert resumed(home, call, whole)
+
+
+def test_folders_of_machines_that_share_no_disk_are_refused(folder, home):
+    other = shutil.copytree(folder.parent, home / "other machine")
+    shutil.rmtree(other / folder.name)
+    barrier, results = threading.Barrier(3), [None] * 3
+    folders = (folder.parent, other, home / "new")
+
+    def read(rank):
+        with pytest.raises(RunError) as caught:
+            newest_checkpoint(folders[rank], Threads(rank, 3, barrier, results))
+        return str(caught.value)
+
+    with ThreadPoolExecutor(3) as pool:
+        for message in pool.map(read, range(3)):
+            assert message.endswith(
+                "got process 0 the checkpoint of step 4, process 1 the checkpoint of step 2, "
+                "process 2 no checkpoint, expected the same on every machine; put the run's "
+                "folder on a disk that all of them share"
+            )
 
 
 @pytest.mark.parametrize("part", ["model.process-2", "weighting.safetensors", "state.json"])

@@ -164,13 +164,13 @@ def test_numbers_in_an_optimizers_state_come_back(points):
 
 
 def named_optimizer(layout, names):
-    """AdamW with groups of parameters, lists of names, and the names by `id`."""
+    """AdamW with groups of parameters, lists of names, and the names."""
     parameters = {name: nn.Parameter(torch.full((2,), float(ord(name)))) for name in names}
     groups = [
         {"params": [parameters[name] for name in members], "name": group, "lr": rate}
         for group, (members, rate) in layout.items()
     ]
-    return torch.optim.AdamW(groups), parameters, {id(p): n for n, p in parameters.items()}
+    return torch.optim.AdamW(groups), parameters, {p: n for n, p in parameters.items()}
 
 
 def after_a_step(layout):

@@ -29,7 +29,7 @@ _KNOWN = ("state", "param_groups")
 _KERNELS = ("foreach", "fused")
 """Options of a group that select how a step is computed, not what it computes."""
 
-_NONE: Mapping[int, Any] = MappingProxyType({})
+_NONE: Mapping[Tensor, Any] = MappingProxyType({})
 
 SHOWN = 5
 """Number of changed parameters in an error."""
@@ -49,12 +49,12 @@ class OptimizerState:
 
 def optimizer_state(
     optimizer: torch.optim.Optimizer,
-    names: Mapping[int, str] = _NONE,
-    shards: Mapping[int, RowShard] = _NONE,
+    names: Mapping[Tensor, str] = _NONE,
+    shards: Mapping[Tensor, RowShard] = _NONE,
 ) -> OptimizerState:
     """Return the state of `optimizer`; `RunError` if a value is neither a tensor nor JSON.
 
-    `names` are those of parameters by `id`; one without a name has its number. `shards` are those
+    `names` are those of parameters; one without a name has its number. `shards` are those
     of divided parameters, of whose state it returns the rows of this process.
     """
     with without_compiler():
@@ -64,7 +64,7 @@ def optimizer_state(
     tensors: dict[str, Held] = {}
     values: dict[str, Any] = {}
     for number, entries in state["state"].items():
-        label, shard = labels[number], shards.get(id(parameters[number]))
+        label, shard = labels[number], shards.get(parameters[number])
         values[label] = {}
         for name, value in entries.items():
             key = f"{label}.{name}"
@@ -88,12 +88,12 @@ def optimizer_state(
 def restore_optimizer(
     optimizer: torch.optim.Optimizer,
     saved: OptimizerState,
-    names: Mapping[int, str] = _NONE,
+    names: Mapping[Tensor, str] = _NONE,
     part: Callable[[Any, str, Tensor], Tensor] = lambda tensors, key, parameter: tensors[key],
 ) -> None:
     """Load `saved` into a new `optimizer` of the same parameters, in any order.
 
-    `names` are those of parameters by `id`, and `part` returns this process's part of a tensor of
+    `names` are those of parameters, and `part` returns this process's part of a tensor of
     a parameter. Raises `ValueError` for other parameters, or for other groups of them.
     """
     parameters, labels = _parameters(optimizer), _labels(optimizer, names)
@@ -130,9 +130,9 @@ def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:
     return [p for group in optimizer.param_groups for p in group["params"]]
 
 
-def _labels(optimizer: torch.optim.Optimizer, names: Mapping[int, str]) -> list[str]:
+def _labels(optimizer: torch.optim.Optimizer, names: Mapping[Tensor, str]) -> list[str]:
     """Return the name of each parameter, or its number."""
-    return [names.get(id(p), str(n)) for n, p in enumerate(_parameters(optimizer))]
+    return [names.get(p, str(n)) for n, p in enumerate(_parameters(optimizer))]
 
 
 def _require_groups(
