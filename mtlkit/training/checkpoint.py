@@ -47,15 +47,15 @@ _ALONE, _CPU = Ranks(), torch.device("cpu")
 class Checkpoint:
     """State of a run after `step` updates: tensors, and all other values as JSON.
 
-    A checkpoint to write has what this process holds of each tensor. One that was read has
-    `StoredTensors`, which read whole tensors or rows on access.
+    A checkpoint to write has a mapping of names to what this process holds of each tensor. One that
+    was read has `StoredTensors`, which read whole tensors or rows on access.
     """
 
     step: int
-    model: Mapping[str, Any]
-    weighting: Mapping[str, Any]
+    model: Any
+    weighting: Any
     optimizer: OptimizerState
-    callbacks: Mapping[str, Any] = attrs.field(factory=dict)
+    callbacks: Any = attrs.field(factory=dict)
     progress: Mapping[str, Any]
     torch: str = torch.__version__  # the version that wrote it
 

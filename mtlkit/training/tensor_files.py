@@ -40,7 +40,7 @@ def pieces(tensor: Tensor) -> Iterator[Tensor]:
     if tensor.dim() == 0 or tensor.nbytes <= PIECE:
         yield tensor
     else:
-        yield from tensor.split(max(1, PIECE * len(tensor) // tensor.nbytes))
+        yield from torch.split(tensor, max(1, PIECE * len(tensor) // tensor.nbytes))
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
@@ -74,9 +74,9 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
             file.write(part)
         for name in names:
             for piece in pieces(tensors[name].detach()):
-                part = piece.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
-                digest.add(part)
-                file.write(part)
+                content = piece.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
+                digest.add(content)
+                file.write(content)
         file.flush()
         os.fsync(file.fileno())
     return digest.value()
@@ -92,7 +92,7 @@ class StoredTensors(Mapping[str, Tensor]):
     def __init__(self, files: Iterable[tuple[Path, Mapping[str, int]]]) -> None:
         self._parts: dict[str, list[tuple[int, Any]]] = {}  # first row, and the part in its file
         for path, starts in files:
-            file = safe_open(path, "pt")
+            file: Any = safe_open(path, "pt")
             for name in file.keys():  # noqa: SIM118  # not a mapping
                 part = (starts.get(name, 0), file.get_slice(name))
                 self._parts.setdefault(name, []).append(part)
