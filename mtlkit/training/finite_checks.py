@@ -8,6 +8,7 @@ from torch import Tensor
 from mtlkit.errors import NotFiniteError
 from mtlkit.task_types import LossTerm
 from mtlkit.training.gradients.step import StepResult
+from mtlkit.training.tensor_files import pieces
 from mtlkit.weightings.kinds import RequiresPositiveLosses, WeightingModule
 
 SHOWN = 10
@@ -108,7 +109,11 @@ def _broken_weights(step: int, name: str, tasks: Sequence[str]) -> NotFiniteErro
 
 def names_of_broken(tensors: Mapping[str, Tensor]) -> list[str]:
     """Return the names of the `tensors` that contain a NaN or an infinity."""
-    return [name for name, value in tensors.items() if not value.isfinite().all()]
+    return [
+        name
+        for name, value in tensors.items()
+        if not all(piece.isfinite().all() for piece in pieces(value))
+    ]
 
 
 def broken_state(step: int, names: Sequence[str]) -> NotFiniteError:

@@ -8,6 +8,7 @@ import pytest
 TRAIN_TESTS = Path(__file__).parents[1] / "training"
 
 collect_ignore = [
+    "format_2.py",
     "killed.py",
     "two_ranks_fit.py",
 ]  # run or imported by tests, and no tests themselves
