@@ -52,7 +52,10 @@ def run_study(
     `MissingExtraError` without the extra ``compare``.
     """
     # a worker may have another working directory
-    folder, executor_config = StudyFolder(out.absolute()), executor_config or ExecutorConfig()
+    folder = StudyFolder(out.absolute())
+    executor_config = attrs.evolve(
+        executor_config or ExecutorConfig(), resources=comparison.resources
+    )
     comparison, loading = _from_anywhere(comparison, loading)
     require_libraries()  # fail before hours of training, not after
     if comparison.tuning.searches:
@@ -69,12 +72,16 @@ def run_study(
         _write(folder, comparison, metrics, catalog, threads)
         for record in folder.mend(without_failed=retry_failed):
             _discard(folder, record.key)
-        lines = ConsoleReporter(
-            planned(comparison), folder.records(), executor_config.slots, quiet=quiet
-        )
+        loading = Loading(cache=loading.cache, workers=executor_config.threads)
+
+        def on_lost(key: str, reason: str) -> None:
+            folder.append_loss(key, reason)
+            lines.on_lost(key, reason)
+
         try:
-            with contextlib.closing(executor_config.executor()) as executor:
-                loading = Loading(cache=loading.cache, workers=executor_config.threads)
+            with contextlib.closing(executor_config.executor(on_lost)) as executor:
+                plan = planned(comparison)
+                lines = ConsoleReporter(plan, folder.records(), executor.slots, quiet=quiet)
                 Runner(
                     comparison, folder, executor, catalog, loading, lines.on_record, metrics
                 ).run()
@@ -217,6 +224,7 @@ def _file(described: Mapping[str, Any], comparison: Comparison) -> dict[str, Any
         "tuning": described["tuning"],
         "budgets": [budget.value for budget in comparison.budgets],
         "without": dict(comparison.without),
+        "resources": attrs.asdict(comparison.resources),
     }
 
 

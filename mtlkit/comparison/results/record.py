@@ -46,6 +46,7 @@ class Record:
     trial: int | None = None
     settings: Mapping[str, float | int | str | bool] = attrs.field(factory=dict)
     error: str | None = None  # reason of the failure; None if the run succeeded
+    retries: int = 0  # how often its worker or machine was lost; the run continued each time
     score: float | None = None  # of a trial; the lowest is chosen
     epochs: int = 0
     steps: int = 0
