@@ -1,8 +1,8 @@
 """Synthetic studies: results drawn from known differences, to test the analysis.
 
 ``python benchmarks/synthetic_study.py FOLDER`` writes one with 3 problems, 12 methods and 5 seeds,
-and its report by `mtlkit.comparison.report.write.write_reports`. With ``--records`` it writes one of
-12,000 or 120,000 records, of 10 problems with 10 seeds or 20 problems with 50 seeds.
+and its report by `mtlkit.comparison.report.write.write_reports`. With ``--records`` it writes one
+of 12,000 or 120,000 records, of 10 problems with 10 seeds or 20 problems with 50 seeds.
 """
 
 import argparse

@@ -21,7 +21,7 @@ from mtlkit.comparison.report.write import write_reports
 from mtlkit.comparison.results.record import Budget, TaskMetric
 from mtlkit.comparison.results.store import StudyFolder, begin, refuse_another
 from mtlkit.comparison.spec.comparison import BASELINES, Comparison
-from mtlkit.comparison.spec.data_checks import primary_metrics_of
+from mtlkit.comparison.spec.data_checks import metrics_of
 from mtlkit.data.source import Loading
 from mtlkit.errors import MtlkitError, RunError
 from mtlkit.plugins.catalog import Catalog
@@ -66,7 +66,7 @@ def run_study(
         progress = shown(quiet=quiet)
         try:
             loading = attrs.evolve(loading, progress=progress.loading)
-            metrics = primary_metrics_of(comparison, loading)
+            metrics = metrics_of(comparison, loading)
         finally:
             progress.close()
         _write(folder, comparison, metrics, catalog, threads)
@@ -153,7 +153,8 @@ def _write(
     methods = [method.name for method in comparison.methods]
     known = {method.name for method in BASELINES}
     study: dict[str, Any] = {
-        "primary_metrics": [attrs.asdict(metric) for metric in metrics],
+        "primary_metrics": [attrs.asdict(metric) for metric in metrics if metric.primary],
+        "other_metrics": [attrs.asdict(metric) for metric in metrics if not metric.primary],
         "reference": {name: name for name in ("single-task", "equal") if name in methods},
         "methods": methods,
         "baselines": [name for name in methods if name in known],

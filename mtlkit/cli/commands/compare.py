@@ -1,6 +1,7 @@
 """``mtlkit compare``: which weighting is best on a set of problems, or how two runs differ."""
 
 import contextlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,9 +89,9 @@ def compare(
     catalog = current_catalog()
     comparison = load_comparison(what, catalog)
     out, loading = out or Path("runs") / what.stem, Loading(cache=cache)
-    executor_config = parse_executor_config(
-        workers, devices, ray=on == "ray" or ray is not None, address=ray
-    )
+    on_ray = on == "ray" or ray is not None
+    address = ray or os.environ.get("RAY_ADDRESS")
+    executor_config = parse_executor_config(workers, devices, ray=on_ray, address=address)
     if dry_run:
         _show_plan(comparison, out, loading, executor_config, catalog)
         return
@@ -190,7 +191,7 @@ def _show_plan(
     from mtlkit.comparison.execute.time_estimate import estimate
     from mtlkit.comparison.report.dependencies import require_libraries
     from mtlkit.comparison.results.store import StudyFolder
-    from mtlkit.comparison.spec.data_checks import primary_metrics_of
+    from mtlkit.comparison.spec.data_checks import metrics_of
     from mtlkit.comparison.study import refuse_another_study, resolved
     from mtlkit.report.numbers import duration
     from mtlkit.runs.tuning.search import require_optuna
@@ -202,7 +203,7 @@ def _show_plan(
         require_optuna("compare")
     comparison = resolved(comparison, folder, executor_config)
     refuse_another_study(comparison, folder, catalog)
-    primary_metrics_of(comparison, loading)
+    metrics_of(comparison, loading)
     estimates = estimate(comparison, folder.records(), loading)
     rows: list[tuple[str, ...]] = [("problem", "method", "trials", "final runs", "to make", "time")]
     for row in estimates:

@@ -132,7 +132,7 @@ LOST = tuple(
     for name in ("SIGKILL", "SIGTERM", "SIGHUP", "SIGINT")
     if name in dir(signal)
 )
-"""Signals that others send; those of its own faults, such as SIGSEGV, a process gets itself."""
+"""Signals that others send. A process causes the others itself, such as SIGSEGV."""
 
 
 def _exit_text(code: int) -> str:

@@ -1,7 +1,6 @@
 """Execution on a Ray cluster, whose machines share the study's folder and the data."""
 
 import faulthandler
-import os
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,7 +29,6 @@ class RayTasks(Executor):
         self._ray, self._config = require_ray(), config
         self._mine = not self._ray.is_initialized()
         if self._mine:
-            address = address or os.environ.get("RAY_ADDRESS")
             try:
                 _try_connection(address or "")
                 self._ray.init(address=address, include_dashboard=False, log_to_driver=False)
@@ -144,7 +142,7 @@ def _try_connection(address: str) -> None:
 
 
 def _run_job(job: Job) -> Outcome:
-    """Execute the run; a fault of its own code, such as SIGSEGV, leaves its traceback in a file.
+    """Execute the run; if its code crashes, as by SIGSEGV, a file next to it has the traceback.
 
     Ray does not report by which signal a worker ended.
     """

@@ -63,11 +63,11 @@ class Runner:
         catalog: Catalog,
         loading: Loading,
         on_record: OnRecord,
-        primary_metrics: Sequence[TaskMetric],
+        metrics: Sequence[TaskMetric],
     ) -> None:
         self.comparison, self.folder, self.executor = comparison, folder, executor
         self._catalog, self._loading, self._on_record = catalog, loading, on_record
-        self._primary_metrics = primary_metrics
+        self._primary_metrics = [metric for metric in metrics if metric.primary]
         self._records = folder.records()
         self._scores = TrialScores(comparison, folder)
         self._method_jobs = method_jobs(comparison)

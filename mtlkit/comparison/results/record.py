@@ -74,7 +74,10 @@ class Record:
 
 @attrs.frozen(kw_only=True)
 class TaskMetric:
-    """Primary metric of a task of a problem, by which methods are compared on it."""
+    """A metric of a task of a problem, by which methods are compared on it.
+
+    Each task has one `primary` metric, which every final run must measure.
+    """
 
     problem: str
     task: str
@@ -82,6 +85,7 @@ class TaskMetric:
     higher_is_better: bool
     unit: str = ""
     chance_level: float | None = None  # value of the best constant prediction, if known
+    primary: bool = True
 
 
 def record_to_line(record: Record) -> str:

@@ -1,4 +1,4 @@
-"""What each run of a comparison needs of the machine that executes it."""
+"""Resources that each run of a comparison needs of the machine that executes it."""
 
 import re
 from typing import Any
