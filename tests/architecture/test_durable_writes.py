@@ -15,9 +15,10 @@ DURABLE = {"replaced_file", "replaced_folder", "atomic_path"}
 EXCEPTIONS = {
     "mtlkit/atomic_files.py": "the durable writer",
     "mtlkit/cli/boundary.py:_defect": "a traceback in the folder of temporary files",
-    "mtlkit/comparison/results/store.py:StudyFolder.append": (
-        "records are appended and synced one by one"
+    "mtlkit/comparison/execute/ray_executor.py:_run_job": (
+        "a traceback of a crash, written by the signal's handler"
     ),
+    "mtlkit/comparison/results/store.py:_append": ("records are appended and synced one by one"),
     "mtlkit/data/imaging/shared_images.py": (
         "images for the other processes of a run, in a temporary folder that ends with it"
     ),

@@ -39,7 +39,7 @@ OPTIONS = {
     "lr-find": {"recipe", "--set", "--from", "--to", "--steps", "--out", "--cache"},
     "tune": {"recipe", "--set", "--trials", "--between", "--seed", "--out", "--cache", "--quiet"},
     "compare": {
-        *("what", "other", "--out", "--workers", "--devices", "--on", "--retry-failed"),
+        *("what", "other", "--out", "--workers", "--devices", "--on", "--ray", "--retry-failed"),
         *("--dry-run", "--cache", "--quiet"),
     },
     "runs": {"folder", "--where", "--state", "--sort", "--inside", "--open"},
