@@ -21,13 +21,26 @@ def pages(names: Iterable[str]) -> dict[str, str]:
     results = {name: ComparisonResult(RESULTS / name) for name in names
                if (RESULTS / name).exists()}  # fmt: skip
     verdicts = [verdict(name, result) for name, result in results.items()]
-    studies = "\n\n".join([gains(results), sizes(results), *verdicts])
+    studies = "\n\n".join([tally(results), gains(results), sizes(results), *verdicts])
     return dict(zip(PAGES, (f"{studies}\n", f"{published()}\n"), strict=True))
 
 
 def write_pages(names: Iterable[str]) -> None:
     for name, text in pages(names).items():
         (RESULTS / name).write_text(text, encoding="utf-8")
+
+
+def tally(results: Results) -> str:
+    """Return how often a weighting is better or worse than equal weights in the whole studies."""
+    whole = [result for result in results.values() if not result.results.missing()]
+    words = [word for result in whole for method, word in result.verdicts().items()
+             if method not in ("single-task", "tuned")]  # fmt: skip
+    return (
+        f"{len(whole)} of {len(results)} studies are complete. In these, a weighting is compared "
+        f"with equal weights {len(words)} times: {words.count('better')} times it is better, "
+        f"{words.count('worse')} times worse, and {words.count('undecided')} times not "
+        f"distinguished."
+    )
 
 
 def gains(results: Results) -> str:

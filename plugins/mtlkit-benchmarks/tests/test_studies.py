@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mtlkit.comparison import ComparisonResult
+from mtlkit import load_catalog
+from mtlkit.comparison import ComparisonResult, load_comparison
 
 pytest.importorskip("statsmodels", reason="needs the extra `compare`")
 
@@ -79,6 +80,13 @@ def test_published_gains_are_what_the_page_says(scripts):
             assert gains[method].get(table, best) > best / 2
     assert gains["SI"]["celeba"] < 0 < gains["RLW"]["celeba"]
     assert gains["IMTL-G"]["qm9-libmtl"] < -1000 > gains["MoCo"]["qm9-libmtl"]
+
+
+def test_the_comparison_of_the_page_is_read(tmp_path):
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    [shown] = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    (tmp_path / "shown.yaml").write_text(shown)
+    assert load_comparison(tmp_path / "shown.yaml", load_catalog()).tuning.trials == 8
 
 
 @pytest.fixture
