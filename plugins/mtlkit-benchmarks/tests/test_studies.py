@@ -82,6 +82,11 @@ def test_published_gains_are_what_the_page_says(scripts):
     assert gains["IMTL-G"]["qm9-libmtl"] < -1000 > gains["MoCo"]["qm9-libmtl"]
 
 
+def test_findings_are_what_the_page_says():
+    verdicts = ComparisonResult(SCRIPTS / "results/studies/tox21").verdicts()
+    assert {verdicts[name] for name in ("log", "uncertainty", "mgda", "tuned")} == {"worse"}
+
+
 def test_the_comparison_of_the_page_is_read(tmp_path):
     (tmp_path / "recipe.yaml").write_text(RECIPE)
     [shown] = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
