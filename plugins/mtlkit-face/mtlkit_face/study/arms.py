@@ -118,6 +118,54 @@ ESTIMATED = Arm(
     short=(_SIDE,),
 )
 
+
+def _second_head(shares: str) -> str:
+    return f"router={{type: face/second-head, task: identity, shares: {shares}}}"
+
+
+# What the p-CNN has beside its poses: two templates, more parameters. The widths give the s-CNN as
+# many parameters as the p-CNN with blocks, within 0.4 %.
+_CONTROLS = (
+    Arm(
+        name="s-cnn-second-head",
+        recipe="s-cnn",
+        about="identity alone, two classifiers",
+        settings=(_second_head("features"),),
+    ),
+    Arm(
+        name="s-cnn-second-block",
+        recipe="s-cnn",
+        about="identity alone, two blocks 5",
+        settings=(_second_head("stem"),),
+    ),
+    Arm(
+        name="s-cnn-ensemble",
+        recipe="s-cnn",
+        about="identity alone, two networks",
+        settings=(_second_head("nothing"),),
+    ),
+    Arm(
+        name="s-cnn-wide",
+        recipe="s-cnn",
+        about="identity alone, as many parameters as the p-CNN with blocks",
+        settings=("backbone.width=1.56",),
+        short=("backbone.width=0.785",),
+    ),
+    Arm(
+        name="s-cnn-mirror",
+        recipe="s-cnn",
+        about="identity alone, also matched with mirror images",
+        settings=("evaluators=[{type: face/identification, mirror: true}]",),
+    ),
+    Arm(
+        name="m-cnn-second-block",
+        recipe="m-cnn",
+        about="all side tasks, dynamic weights, two blocks 5",
+        settings=(_second_head("stem"),),
+        short=(_SIDE, _GATE),
+    ),
+)
+
 ARMS: Mapping[str, Arm] = {
     arm.name: arm
     for arm in (
@@ -173,8 +221,12 @@ ARMS: Mapping[str, Arm] = {
             core=True,  # the better of the two forms in a trial (docs/studies/face-study.md)
             short=(_SIDE, _GATE),
         ),
+        *_CONTROLS,
     )
 }
+
+CONTROLS = tuple(arm.name for arm in _CONTROLS)
+"""Arms that have what the pose-directed network has, without poses."""
 
 SIDE_WEIGHTS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 """Values of the brute-force search for the sum of the side tasks' weights, phi_s."""
@@ -205,11 +257,15 @@ def search_arms(size: Size) -> dict[str, Arm]:
 
 
 def select_arms(names: tuple[str, ...], size: Size) -> list[Arm]:
-    """Return the named arms or groups (`core`, `search`, `all`); raises `RunError` if unknown."""
+    """Return the named arms or groups (`core`, `controls`, `search`, `all`).
+
+    Raises `RunError` if one is unknown.
+    """
     search = search_arms(size)
     arms = {arm.name: arm for arm in ARMS.values() if size.short or not arm.only_short} | search
     groups = {
         "core": [arm for arm in ARMS.values() if arm.core],
+        "controls": list(_CONTROLS),
         "search": list(search.values()),
         "all": list(arms.values()),
     }

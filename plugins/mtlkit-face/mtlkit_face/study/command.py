@@ -14,7 +14,7 @@ from mtlkit.plugins import cache_option, echo
     default="core",
     show_default=True,
     metavar="NAMES",
-    help="Networks, separated by commas, or core, search, all.",
+    help="Networks, separated by commas, or core, controls, search, all.",
 )
 @click.option(
     "--seeds", type=click.IntRange(min=1), help="Number of seeds; by default that of the size."
@@ -82,7 +82,7 @@ def study(
         lambda line: echo(line, err=True),
     )
     for claim in study.claims():
-        echo(f"{claim.name:<5}{claim.state.value:<13}{claim.claim}")
+        echo(f"{claim.name:<5}{claim.state.value:<13}{claim.claim} ({claim.evidence()})")
     echo(f"report: {request.folder / 'report.html'}")
     if study.failed:
         count = "1 run" if len(study.failed) == 1 else f"{len(study.failed)} runs"

@@ -6,13 +6,17 @@ from statistics import fmean
 
 import attrs
 
+from mtlkit.comparison import ALPHA, holm
+from mtlkit_face.study.arms import CONTROLS
 from mtlkit_face.study.claim_parts import (
+    MIRRORED,
     RANK1,
     SIDES,
     ClaimPart,
     ClaimState,
     Metrics,
     Runs,
+    claim_p,
     claim_state,
     difference,
     differences_by_seed,
@@ -31,17 +35,53 @@ class Hypothesis:
     def test(self, runs: Runs) -> "ClaimResult":
         """Test the claim on `runs`."""
         parts = tuple(self.parts(runs))
-        return ClaimResult(name=self.name, claim=self.claim, parts=parts, state=claim_state(parts))
+        return ClaimResult(
+            name=self.name,
+            claim=self.claim,
+            parts=parts,
+            state=claim_state(parts),
+            p=claim_p(parts),
+        )
 
 
 @attrs.frozen(kw_only=True)
 class ClaimResult:
-    """A claim with its verdict and the differences tested."""
+    """A claim with its verdict, the differences tested, and the p-value of the verdict.
+
+    `p` is adjusted for the number of claims (`tests`), if more than one was tested.
+    """
 
     name: str
     claim: str
     parts: tuple[ClaimPart, ...]
     state: ClaimState
+    p: float
+    tests: int = 1
+
+    def evidence(self) -> str:
+        """Return the p-value of a decided claim, or the seeds that are missing.
+
+        >>> part = ClaimPart(unit="gain", arms=("m-cnn", "s-cnn"))
+        >>> Hypothesis(name="H", claim="", parts=lambda runs: [part]).test({}).evidence()
+        'no pair of seeds of m-cnn and s-cnn'
+        """
+        if self.state is ClaimState.NOT_RUN:
+            empty = [part.arms for part in self.parts if not part.values]
+            arms = dict.fromkeys(arm for names in empty for arm in names)
+            kind = "pair of seeds" if any(len(names) > 1 for names in empty) else "seed"
+            return f"no {kind} of {' and '.join(arms)}"
+        if self.state is not ClaimState.UNDECIDED:
+            return f"p = {self.p:.2g}"
+        missing = 0
+        for part in self.parts:
+            if part.p < ALPHA / self.tests:
+                continue
+            needed = part.seeds_needed(self.tests)
+            if needed is None:
+                few = len(part.values) < 2
+                return "2 seeds or more are missing" if few else "1,000 seeds would not decide it"
+            missing = max(missing, needed - len(part.values))
+        return f"{max(missing, 1)} seed{'s' if missing > 1 else ''} missing"
 
 
 def _side_tasks_help(runs: Runs) -> Iterable[ClaimPart]:
@@ -65,6 +105,7 @@ def _one_beats_three(runs: Runs) -> Iterable[ClaimPart]:
             for seed in sorted(seeds)
             if len(seeds) > 1
         ),
+        arms=(*arms, "m-cnn-equal"),
     )
 
 
@@ -121,6 +162,7 @@ def _strong_dimensions_are_enough(runs: Runs) -> Iterable[ClaimPart]:
     yield ClaimPart(
         unit="fall of rank-1 from the best x_n to x: that of m-cnn less that of s-cnn",
         values=tuple(many[seed] - one[seed] for seed in many if seed in one),
+        arms=("m-cnn", "s-cnn"),
     )
     yield values_of_arm(
         runs, "m-cnn", "0.01 less the largest fall of the curve of y_n",
@@ -154,6 +196,7 @@ def _branches_help_across_poses(runs: Runs, form: str) -> Iterable[ClaimPart]:
             for seed in left
             if seed in right and seed in front
         ),
+        arms=(form, "m-cnn"),
     )
 
 
@@ -191,6 +234,7 @@ def _estimates_suffice(runs: Runs) -> Iterable[ClaimPart]:
         unit="0.01 less the loss of rank-1 from m-cnn-pose, with all poses, to "
         "m-cnn-pose-estimated, with three groups",
         values=tuple(0.01 - value for value in lost.values()),
+        arms=("m-cnn-pose", "m-cnn-pose-estimated"),
     )
 
 
@@ -206,6 +250,16 @@ def _each_sample_its_weight(runs: Runs) -> Iterable[ClaimPart]:
 
 def _small_batches_help(runs: Runs) -> Iterable[ClaimPart]:
     yield difference(runs, "m-cnn-batch-8", "m-cnn")
+
+
+def _more_than_an_ensemble(runs: Runs) -> Iterable[ClaimPart]:
+    form = "p-cnn-block"
+    yield difference(runs, form, "s-cnn")
+    for control in CONTROLS:
+        if control == "s-cnn-mirror":
+            yield difference(runs, form, control, RANK1, MIRRORED)
+        else:
+            yield difference(runs, form, control)
 
 
 HYPOTHESES: Sequence[Hypothesis] = (
@@ -296,4 +350,34 @@ HYPOTHESES: Sequence[Hypothesis] = (
         claim="Small batches (8; the paper's are of 4) do better than batches of 32.",
         parts=_small_batches_help,
     ),
+    Hypothesis(
+        name="E",
+        claim=(
+            "Pose-directed branches (blocks) gain more than an ensemble: than a second classifier, "
+            "block 5 or network, as many parameters, and mirror images."
+        ),
+        parts=_more_than_an_ensemble,
+    ),
 )
+
+
+def judge_all(runs: Runs) -> list[ClaimResult]:
+    """Return every claim with its verdict on `runs`, adjusted for the number of claims (Holm).
+
+    Claims without runs are not counted. A verdict whose adjusted p-value is 0.05 or more is
+    undecided.
+    """
+    results = [hypothesis.test(runs) for hypothesis in HYPOTHESES]
+    tested = [result for result in results if result.state is not ClaimState.NOT_RUN]
+    adjusted = dict(zip((t.name for t in tested), holm([t.p for t in tested]), strict=True))
+    return [
+        attrs.evolve(
+            result,
+            p=adjusted[result.name],
+            tests=len(tested),
+            state=result.state if adjusted[result.name] < ALPHA else ClaimState.UNDECIDED,
+        )
+        if result.name in adjusted
+        else result
+        for result in results
+    ]

@@ -61,7 +61,7 @@ def test_the_seeds_needed_show_a_mean_of_that_size():
     values = [0.01 + 0.02 * x for x in (-1, 1, -1, 1)]
     part = ClaimPart(unit="gain", values=values)
     effect = part.estimate.mean / np.std(values, ddof=1)
-    needed = part.seeds_needed
+    needed = part.seeds_needed()
     freedom, shift = needed - 1, effect * needed**0.5
     power = 1 - stats.nct.cdf(stats.t.ppf(0.975, freedom), freedom, shift)
     assert 0.8 <= power < 0.85
