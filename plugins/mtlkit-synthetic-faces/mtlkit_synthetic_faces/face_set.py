@@ -47,7 +47,7 @@ class FaceSet:
     the chance of glasses, half of them dark, in a session and expression (hats and scarves have a
     third of it); `occlusion` the chance of an object in front of a face; `degradation`, 0 to 1, the
     loss by resolution, blur, contrast and JPEG; `jitter_deg` a standard deviation of the camera's
-    yaw and elevation, in degrees.
+    yaw and elevation, in degrees; `zoom` the size of faces, of which 0.7 shows the whole head.
 
     Raises ValueError, "OPTION: expected ..., got ...", for a value out of its range.
 
@@ -80,6 +80,7 @@ class FaceSet:
     occlusion: float = attrs.field(default=0.0, validator=_number(0, 1))
     degradation: float = attrs.field(default=0.0, validator=_number(0, 1))
     jitter_deg: float = attrs.field(default=0.0, validator=_number(0, 30))
+    zoom: float = attrs.field(default=1.0, validator=_number(0.7, 1.5))
 
     @channels.validator
     def _gray_or_color(self, attribute: "attrs.Attribute[int]", value: int) -> None:

@@ -1,4 +1,4 @@
-"""``mtlkit face study``: the experiments of the paper, at one of two sizes."""
+"""``mtlkit face study``: the experiments of the paper, at one of three sizes."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from mtlkit.plugins import cache_option, echo
 
 
 @click.command()
-@click.argument("size", type=click.Choice(["small", "full"]))
+@click.argument("size", type=click.Choice(["quick", "small", "full"]))
 @click.option(
     "--arms",
     default="core",
@@ -50,7 +50,7 @@ def study(
 ) -> None:
     """Run the experiments of Yin & Liu (TIP 2018) on rendered faces, and test its claims.
 
-    SMALL fits two CPU cores; FULL has the paper's size and needs a GPU. The same command resumes
+    QUICK shows trends in minutes; SMALL fits two CPU cores; FULL has the paper's size and needs a GPU. The same command resumes
     a study, also with more networks or seeds; --from continues one of another machine.
     """
     from mtlkit import load_catalog

@@ -19,7 +19,10 @@ from mtlkit_face.study.report_files import write_study
 from scipy import stats
 
 from mtlkit import load_catalog
+from mtlkit.assembly import Assembly
+from mtlkit.data import ClassTarget, InputSpec
 from mtlkit.loggers import EvaluationEvent, StepEvent
+from mtlkit.model import assemble
 from mtlkit.plugins import RunError
 
 SEEDS = range(5)
@@ -228,3 +231,22 @@ def test_an_empty_study_has_a_report():
     study = FaceStudy(size=FULL, arms=select_arms(("core",), FULL), seeds=[0], runs={})
     text = sections(study)[0].blocks[0].text
     assert text.startswith("0 of 4 runs are finished")
+
+
+@pytest.mark.parametrize("size", SIZES.values(), ids=lambda size: size.name)
+def test_the_wide_network_has_as_many_parameters_as_the_one_with_pose_blocks(size):
+    def parameters(arm: str) -> int:
+        recipe = size.recipe(ARMS[arm], 0, load_catalog())
+        yaws = tuple(str(yaw) for yaw in range(-90, 91, 15))
+        classes = {"subject": recipe.data.subjects, "light": 20, "expression": 6}
+        targets = {
+            name: ClassTarget(names=yaws if task.target == "yaw"
+                              else tuple(map(str, range(classes[task.target]))))
+            for name, task in recipe.tasks.items()
+        }  # fmt: skip
+        assembly = Assembly(inputs=InputSpec(shape=(1, 32, 32)), targets=targets)
+        model = assemble(recipe.backbone, recipe.router, recipe.tasks, assembly)
+        return sum(parameter.numel() for parameter in model.parameters())
+
+    assert parameters("s-cnn-wide") == pytest.approx(parameters("p-cnn-block"), rel=0.02)
+    assert parameters("s-cnn") < 0.5 * parameters("p-cnn-block")

@@ -208,7 +208,7 @@ class PhotoSession:
             samples,
             jitter=(spread * draw[0], spread * draw[1]),
             roll=60 * faces.jitter_px / faces.size * draw[2],
-            zoom=1 + 0.6 * faces.jitter_px / faces.size * draw[3],
+            zoom=faces.zoom * (1 + 0.6 * faces.jitter_px / faces.size * draw[3]),
             turn=self._turn(expression, pose),
         )
 
