@@ -148,7 +148,7 @@ def _second_head(shares: str) -> str:
 
 
 # The p-CNN has poses, and also two templates and more parameters. `wider` gives the s-CNN as
-# many parameters as the p-CNN with blocks, within 2 %.
+# many parameters as the p-CNN with blocks, within 3 %.
 _CONTROLS = (
     Arm(
         name="s-cnn-second-head",

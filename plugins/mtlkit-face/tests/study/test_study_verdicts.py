@@ -248,5 +248,5 @@ def test_the_wide_network_has_as_many_parameters_as_the_one_with_pose_blocks(siz
         model = assemble(recipe.backbone, recipe.router, recipe.tasks, assembly)
         return sum(parameter.numel() for parameter in model.parameters())
 
-    assert parameters("s-cnn-wide") == pytest.approx(parameters("p-cnn-block"), rel=0.02)
+    assert parameters("s-cnn-wide") == pytest.approx(parameters("p-cnn-block"), rel=0.03)
     assert parameters("s-cnn") < 0.5 * parameters("p-cnn-block")
