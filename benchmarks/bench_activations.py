@@ -6,7 +6,6 @@ Each row trains in a separate process; memory is its peak above that before the 
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -26,6 +25,7 @@ def measure(name: str, recomputed: bool, size: int, batch: int) -> dict[str, flo
     from mtlkit.plugins.catalog import load_catalog
     from mtlkit.task import Task
     from mtlkit.testing.small_data import small_recipe, small_updater
+    from mtlkit.training.throughput import peak_memory
 
     torch.set_num_threads(1)
     catalog = load_catalog("none")
@@ -52,14 +52,14 @@ def measure(name: str, recomputed: bool, size: int, batch: int) -> dict[str, flo
         train=train,
     )
     updater = small_updater(recipe)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_memory(torch.device("cpu"))
     times = []
     for step in range(3):
         start = time.process_time()
         updater.update(step)
         times.append(time.process_time() - start)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"MiB": (peak - before) / 1024, "seconds": min(times)}
+    peak = peak_memory(torch.device("cpu"))
+    return {"MiB": (peak - before) / 2**20, "seconds": min(times)}
 
 
 def main() -> None:

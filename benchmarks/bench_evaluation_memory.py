@@ -11,7 +11,6 @@ freed tensors to the system at once.
 
 import argparse
 import os
-import resource
 import subprocess
 import sys
 
@@ -29,6 +28,7 @@ from mtlkit.heads import DenseRegression, Normals, Segmentation
 from mtlkit.model import assemble
 from mtlkit.routers import Shared
 from mtlkit.targets.rows import Rows
+from mtlkit.training.throughput import peak_memory
 
 TASKS = {
     "part": Task(head=Segmentation()),
@@ -88,11 +88,11 @@ def peak(samples: int, side: int, batch: int) -> tuple[float, float]:
         UNet(channels=8, depth=2), Shared(), TASKS, assembly_of(dataset, TASKS)
     )  # small, so that what is kept would show
     trained = TrainedModel(model, dataset, TASKS, torch.device("cpu"), batch=batch)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_memory(torch.device("cpu"))
     for evaluator in (TaskMetrics(), Pictures()):
         evaluator.evaluate(trained)
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return before / 1024, (after - before) / 1024
+    after = peak_memory(torch.device("cpu"))
+    return before / 2**20, (after - before) / 2**20
 
 
 def main() -> None:

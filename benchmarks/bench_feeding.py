@@ -40,6 +40,7 @@ from mtlkit.data import (
 )
 from mtlkit.data.inputs import Inputs
 from mtlkit.training.batching.prefetch import Prefetcher
+from mtlkit.training.throughput import peak_memory
 
 BATCH = 256
 ROUNDS = 15
@@ -184,8 +185,8 @@ def present_bytes() -> int:
 
 
 def peak_bytes() -> int:
-    """Return the peak memory of this process; Linux counts in KiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """Return the peak memory of this process."""
+    return peak_memory(torch.device("cpu"))
 
 
 def measure_memory(folder: Path) -> None:

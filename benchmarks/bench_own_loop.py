@@ -33,7 +33,7 @@ def by_balance(recipe):
     """Return a step of a loop in plain PyTorch with `mtlkit.balance`."""
     source = base.updater(recipe)
     model, data, targets = source.inner.model, source.context.data, source.context.targets["train"]
-    linears = {name: model.head(name).linear for name in base.TASKS}
+    linears = {name: base.output_of(model.head(name)) for name in base.TASKS}
     balance = mtlkit.balance(recipe.weighting, tuple(base.TASKS))
     parameters = [*model.parameters(), *balance.parameters()]
     optimizer = torch.optim.SGD(parameters, lr=1e-3, momentum=0.9)

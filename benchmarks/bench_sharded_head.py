@@ -13,7 +13,6 @@ that before the network was built, of the largest process. The fixed cost of an 
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -37,6 +36,7 @@ from mtlkit.recipe import Recipe, Train
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.progress import Silence
+from mtlkit.training.throughput import peak_memory
 from mtlkit.training.update import Updater
 
 BATCH = 64
@@ -102,7 +102,7 @@ def measure(name: str, ranks: Ranks, classes: int, width: int, updates: int) -> 
         before = time.process_time()
         updater.update(step)
         seconds.append(time.process_time() - before)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = peak_memory(torch.device("cpu"))
     return {"seconds": min(seconds[1:]), "mib": (peak - start) / 2**20}
 
 

@@ -42,6 +42,7 @@ from mtlkit.training.gradients.features import detach_features
 from mtlkit.training.gradients.sources import gradient_source
 from mtlkit.training.gradients.task_gradients import GradientStream, TaskGradients
 from mtlkit.training.progress import Silence
+from mtlkit.training.throughput import peak_memory
 from mtlkit.training.update import Updater
 from mtlkit.weightings import MGDA, Equal, GradientLocation, GradientWeighting
 
@@ -122,12 +123,17 @@ def updater(recipe):
     return Updater(model, recipe.weighting.build(model.terms, model.router.features.width), context)
 
 
+def output_of(head):
+    """Return the linear layer of a head of classes or of one number."""
+    return head.linear if hasattr(head, "linear") else head.layers
+
+
 def by_hand(recipe, engine):
     """Return a step of the same network in plain PyTorch; `engine` computes the gradients."""
     source = updater(recipe)
     model, data, targets = source.inner.model, source.context.data, source.context.targets["train"]
     backbone = model.router
-    linears = {name: model.head(name).linear for name in TASKS}
+    linears = {name: output_of(model.head(name)) for name in TASKS}
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
     batch = recipe.train.batch
     if isinstance(engine, Autogram):
@@ -320,7 +326,7 @@ def peak_of(name):
     before = _resident()
     for number in range(3):
         step(number)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before
+    return peak_memory(torch.device("cpu")) / 2**20 - before
 
 
 def _resident():

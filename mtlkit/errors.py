@@ -48,7 +48,10 @@ def error_text(cause: BaseException, longest: int = 400) -> str:
 
 
 class MtlkitError(Exception):
-    """Base class of errors that a user can fix; the command line prints them and exits with 2."""
+    """Base class of errors that a user can fix; the command line prints them."""
+
+    exit_code = 2
+    """Exit code of a command that raises the error."""
 
 
 class ComponentError(MtlkitError):
@@ -109,7 +112,9 @@ class NotFiniteError(RunError):
 
 
 class InterruptedRunError(RunError):
-    """The user stopped the run; a checkpoint was written. The message explains how to resume."""
+    """A run or a study was stopped, or lost a process. The message explains how to resume."""
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h: repeat later
 
 
 class ImplementationError(MtlkitError):

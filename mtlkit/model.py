@@ -1,6 +1,6 @@
 """The network: a router over a backbone, and a head for each task."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 
 import attrs
 import torch
@@ -134,24 +134,28 @@ class MultiTaskModel(nn.Module):
     def head_losses(self, features: Features, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the loss (N,) of each task's head at specialized `features`."""
         heads = {task: self.head(task) for task in self.tasks}
-        return head_losses(heads, self.head_features(features), targets)
+        sources = {task: self._source(task, features) for task in self.tasks}
+        return head_losses(heads, self.head_features(features), targets, sources)
 
     def head_features(self, features: Features) -> dict[str, Tensor]:
         """Return the tensor that each head reads: specialized `features`, adapted.
 
         Tasks that share an adapter and its input read the same tensor.
         """
-        adapted: dict[tuple[int, int], Tensor] = {}
+        adapted: dict[Hashable, Tensor] = {}
         read: dict[str, Tensor] = {}
         for task in self.tasks:
             read[task] = features.of(task)
             if _key(task) in self.adapters:
-                adapter = self.adapters[_key(task)]
-                key = (id(adapter), id(read[task]))
-                if key not in adapted:
-                    adapted[key] = adapter(read[task], features.context)
-                read[task] = adapted[key]
+                source = self._source(task, features)
+                if source not in adapted:
+                    adapted[source] = self.adapters[_key(task)](read[task], features.context)
+                read[task] = adapted[source]
         return read
+
+    def _source(self, task: str, features: Features) -> Hashable:
+        """Return the key of the tensor that the head of `task` reads: its origin and adapter."""
+        return features.source(task), dict(self.adapters.items()).get(_key(task))
 
     def head(self, task: str) -> HeadModule:
         """Return the head of `task`."""

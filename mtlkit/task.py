@@ -18,6 +18,9 @@ from mtlkit.task_types import LossTerm, Reduction, Role
 class Task:
     """A task of a recipe: the label it predicts (None: the name of the task) and its head.
 
+    In a recipe file, a task without a head gets the default head of the type of label that the
+    options of the data declare, such as `regression` for a number.
+
     `adapter` changes the kind of the features that the head reads. `reduction` weighs the samples
     in the mean loss of the task: by their numbers of present `elements`, such as labeled pixels, or
     all `samples` equally.

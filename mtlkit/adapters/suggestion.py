@@ -17,7 +17,7 @@ BUILT_IN: Mapping[str, type[Adapter]] = {
     "level": Level,
     "fpn": FPN,
 }
-"""The built-in adapters by name, preferred ones first."""
+"""Built-in adapters by name, preferred ones first; others are not suggested."""
 
 
 def joining(given: type[FeatureSpec], read: tuple[type[FeatureSpec], ...]) -> str | None:

@@ -21,6 +21,10 @@ class Backbone(Component):
         """Kind of the features, used to check a recipe before anything is built."""
         return VectorFeatures
 
+    def setting_for(self, kinds: tuple[type[FeatureSpec], ...]) -> str | None:
+        """Return the option that selects features of one of the `kinds`, for messages, if any."""
+        return None
+
     @abstractmethod
     def build(self, inputs: InputSpecs) -> "BackboneModule":
         """Return the module for these inputs. Raises `AssemblyError` if they do not fit."""

@@ -17,7 +17,7 @@ from mtlkit.backbones.timm_weights import (
 )
 from mtlkit.component import at_least, between, one_of, optional
 from mtlkit.errors import AssemblyError, did_you_mean, error_text
-from mtlkit.features.base import FeatureSpec
+from mtlkit.features.base import FeatureSpec, readable
 from mtlkit.features.inputs import Batch, InputSpec, InputSpecs, image_input
 from mtlkit.features.maps import MapFeatures
 from mtlkit.features.pretrained import PretrainedImages
@@ -68,6 +68,14 @@ class TimmModel(Backbone):
     @property
     def gives(self) -> type[FeatureSpec]:
         return KINDS[self.features]
+
+    def setting_for(self, kinds: tuple[type[FeatureSpec], ...]) -> str | None:
+        """Return the first value of `features` that selects one of the `kinds`.
+
+        >>> TimmModel(model="resnet18").setting_for((MapFeatures,))
+        'features: map'
+        """
+        return next((f"features: {k}" for k, v in KINDS.items() if readable(v, kinds)), None)
 
     def build(self, inputs: InputSpecs) -> "BackboneModule":
         spec = image_input(inputs, "timm")

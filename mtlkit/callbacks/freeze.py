@@ -43,12 +43,12 @@ class _Freeze(CallbackState):
                 parameter.requires_grad_(False)
 
     def _is_frozen_norm(self, module: nn.Module) -> bool:
-        frozen = set(map(id, self.frozen))
+        frozen = set(self.frozen)
         parameters = list(module.parameters(recurse=False))
         return (
             isinstance(module, nn.modules.batchnorm._BatchNorm)
             and bool(parameters)
-            and all(id(parameter) in frozen for parameter in parameters)
+            and frozen.issuperset(parameters)
         )
 
     def _active(self, step: int) -> bool:

@@ -6,7 +6,8 @@
 | 1 | a check of `mtlkit plugins doctor` failed, or the reader of the output is gone |
 | 2 | an error that the user can fix |
 | 70 | a defect: the message names a file with the traceback (``EX_SOFTWARE`` of sysexits.h) |
-| 130 | interrupted |
+| 75 | a run or a study was interrupted and can be resumed (``EX_TEMPFAIL``) |
+| 130 | interrupted, and nothing can be resumed |
 """
 
 import io
@@ -59,7 +60,7 @@ def exit_code(command: Callable[[], object], state: CommandState) -> int:
         if state.traceback:
             raise
         _print(_text(error))
-        return 2
+        return error.exit_code
     except BrokenPipeError:
         _discard_output()
         return 1

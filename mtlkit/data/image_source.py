@@ -1,6 +1,8 @@
 """Options of images and their labels, which all sources of images share."""
 
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatch
+from itertools import chain
 from typing import Any, Literal, Self
 
 import attrs
@@ -22,6 +24,7 @@ from mtlkit.data.label_groups import (
     group_columns_by_split,
     grouped_columns,
     patterns,
+    stated_targets,
 )
 from mtlkit.data.listing.image_listing import Row
 from mtlkit.data.row_splits import SPLIT
@@ -29,6 +32,7 @@ from mtlkit.data.source import DataSource, Loading
 from mtlkit.data.split import RandomSplit
 from mtlkit.errors import DataError
 from mtlkit.features.pretrained import PretrainedImages
+from mtlkit.targets.base import Target
 
 
 def _height_and_width(images: "ImageSource", field: "attrs.Attribute[Any]", value: Any) -> None:
@@ -93,6 +97,18 @@ class ImageSource(DataSource):
     split: RandomSplit | None = None  # None: by the label `split`, otherwise by the defaults
     open_labels: tuple[str, ...] = ()
     reduce: bool = False
+
+    @property
+    def label_targets(self) -> Mapping[str, type[Target]]:
+        return self.targets_of(())
+
+    def targets_of(self, names: Sequence[str]) -> dict[str, type[Target]]:
+        """Return the types of the labels `names` and of those that the options declare."""
+        groups = {**self.vectors, **self.multi_label}
+        parts = (SPLIT, *chain.from_iterable(groups.values()))
+        single = (*names, *self.numeric, *self.vocabulary)
+        alone = [name for name in single if not any(fnmatch(name, part) for part in parts)]
+        return stated_targets(self, alone)
 
     @property
     def labels_of_pixels(self) -> bool:

@@ -1,8 +1,6 @@
 """Images with labels: a folder, and a table of labels or a pattern of file names."""
 
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatch
-from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,9 +30,10 @@ from mtlkit.data.listing.image_listing import Fault, Listing, Row, list_by_patte
 from mtlkit.data.listing.table_files import read_table
 from mtlkit.data.memory_limit import memory_limit
 from mtlkit.data.paths import find_file, find_folder
-from mtlkit.data.row_splits import SPLIT, split_indices
+from mtlkit.data.row_splits import split_indices
 from mtlkit.data.source import Loading
 from mtlkit.errors import DataError
+from mtlkit.targets.base import Target
 
 
 def _one_source_of_labels(images: "Images", _: "attrs.Attribute[Any]", value: str | None) -> None:
@@ -125,13 +124,10 @@ class Images(ImageSource):
     )
 
     @property
-    def label_names(self) -> tuple[str, ...]:
+    def label_targets(self) -> Mapping[str, type[Target]]:
         named = compile_pattern(self.pattern).groupindex if self.pattern else ()
-        groups = {**self.vectors, **self.multi_label}
-        parts = (SPLIT, *chain.from_iterable(groups.values()))
-        single = (*named, *self.numeric, *self.vocabulary)
-        alone = [name for name in single if not any(fnmatch(name, part) for part in parts)]
-        return tuple(dict.fromkeys((*alone, *groups, *self.maps)))
+        maps = {name: type(value.target) for name, value in self.maps.items()}
+        return {**self.targets_of([*named]), **maps}
 
     @property
     def labels_of_pixels(self) -> bool:

@@ -14,7 +14,9 @@ from mtlkit.data.label_columns import shortened
 from mtlkit.data.listing.image_listing import Row
 from mtlkit.errors import DataError, did_you_mean
 from mtlkit.targets.base import Target
+from mtlkit.targets.class_label import ClassTarget
 from mtlkit.targets.multi_label import MultiLabelTarget
+from mtlkit.targets.number import NumberTarget
 from mtlkit.targets.vector import VectorTarget
 from mtlkit.task_types import MISSING
 
@@ -24,6 +26,10 @@ TRUTHS = {"1": 1, "true": 1, "yes": 1, "0": 0, "false": 0, "no": 0}
 
 class GroupOptions(Protocol):
     """The options of a source for grouped columns; see `mtlkit.data.table.Table`."""
+
+    @property
+    def numeric(self) -> tuple[str, ...]:
+        """Labels that are numbers."""
 
     @property
     def vectors(self) -> Mapping[str, tuple[str, ...]]:
@@ -43,6 +49,13 @@ def patterns(_: Any, field: "attrs.Attribute[Any]", value: Mapping[str, tuple[st
     for label, columns in value.items():
         if not columns:
             raise ValueError(f"{field.name}: {label}: expected columns, got none")
+
+
+def stated_targets(config: GroupOptions, single: Sequence[str]) -> dict[str, type[Target]]:
+    """Return the types of the `single` labels and of the groups."""
+    types = {name: NumberTarget if name in config.numeric else ClassTarget for name in single}
+    vectors = dict.fromkeys(config.vectors, VectorTarget)
+    return {**types, **vectors, **dict.fromkeys(config.multi_label, MultiLabelTarget)}
 
 
 def grouped_columns(config: GroupOptions, known: Sequence[str]) -> dict[str, list[str]]:

@@ -14,6 +14,7 @@ from mtlkit.features.pretrained import PretrainedImages
 if TYPE_CHECKING:
     from mtlkit.data.dataset import Data, Split
     from mtlkit.data.frame import Frame
+    from mtlkit.targets.base import Target
 
 
 def _silent(_label: str, _done: int, _total: int) -> None:
@@ -36,9 +37,13 @@ class DataSource(Component):
     """A source of labeled samples in splits."""
 
     @property
-    def label_names(self) -> tuple[str, ...]:
-        """Labels that the options declare, which ``*`` in `tasks` selects; empty if unknown."""
-        return ()
+    def label_targets(self) -> "Mapping[str, type[Target]]":
+        """Types of the labels that the options declare, by label; empty if unknown.
+
+        ``*`` in the `tasks` of a recipe selects these labels, and a task without a head gets the
+        default head of the type.
+        """
+        return {}
 
     @property
     def frame(self) -> "Frame | None":

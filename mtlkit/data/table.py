@@ -20,6 +20,7 @@ from mtlkit.data.label_groups import (
     group_columns_by_split,
     grouped_columns,
     patterns,
+    stated_targets,
 )
 from mtlkit.data.listing.image_listing import Row
 from mtlkit.data.listing.table_files import new_rows, read_table
@@ -30,6 +31,7 @@ from mtlkit.data.split import RandomSplit
 from mtlkit.data.table_features import FeatureColumns, fit_features
 from mtlkit.errors import DataError, did_you_mean
 from mtlkit.name_patterns import expand_names
+from mtlkit.targets.base import Target
 
 
 def _distinct(table: "Table", field: "attrs.Attribute[Any]", value: tuple[str, ...]) -> None:
@@ -104,8 +106,8 @@ class Table(DataSource):
     open_labels: tuple[str, ...] = attrs.field(default=(), validator=_labels_only)
 
     @property
-    def label_names(self) -> tuple[str, ...]:
-        return (*self.labels, *self.vectors, *self.multi_label)
+    def label_targets(self) -> Mapping[str, type[Target]]:
+        return stated_targets(self, self.labels)
 
     def load(self, loading: Loading) -> "Data":
         return load_table(self, loading)

@@ -5,7 +5,7 @@ loss of a single head and be dropped when heads are fused.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -21,22 +21,24 @@ def head_losses(
     heads: Mapping[str, HeadModule],
     features: Mapping[str, Tensor],
     targets: Mapping[str, Tensor],
+    sources: Mapping[str, Hashable],
 ) -> dict[str, Tensor]:
     """Return the loss (N,) of each head from its features and targets.
 
-    Heads that read the same tensor and have equal fusion keys are computed by one call of
-    `multi_head_cross_entropy`, which selects one matrix product for all or one for each.
+    Heads with equal `sources` read the same tensor. Those of them with equal fusion keys are
+    computed by one call of `multi_head_cross_entropy`, which selects one matrix product for all or
+    one for each.
     """
     losses: dict[str, Tensor] = {}
-    groups: dict[tuple[int, Any], dict[str, LinearCrossEntropy]] = {}
-    readers = Counter(id(features[task]) for task in heads)
+    groups: dict[tuple[Hashable, Any], dict[str, LinearCrossEntropy]] = {}
+    readers = Counter(sources[task] for task in heads)
     for task, head in heads.items():
-        read = id(features[task])
-        description = head.fusion() if readers[read] > 1 else None
+        source = sources[task]
+        description = head.fusion() if readers[source] > 1 else None
         if description is None or description.key is None:
             losses[task] = head.loss(features[task], targets[task])
         else:
-            groups.setdefault((read, description.key), {})[task] = description
+            groups.setdefault((source, description.key), {})[task] = description
     for group in groups.values():
         shared = features[next(iter(group))]
         fused = multi_head_losses([*group.values()], shared, [targets[task] for task in group])

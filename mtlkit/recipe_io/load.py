@@ -8,7 +8,7 @@ from cattrs import Converter
 from yaml import MappingNode
 
 from mtlkit.data.source import DataSource
-from mtlkit.errors import RecipeError
+from mtlkit.errors import MtlkitError, RecipeError
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io.layers import read_layers, read_text
@@ -78,7 +78,7 @@ def _parse(
         tree = read_layers(text, source, folder, overrides)
         converter = new_converter(catalog)
         tree = expand_tasks(tree, lambda: _labels(converter, tree))
-        recipe: Recipe = converter.structure(tree, Recipe)
+        recipe = _with_default_heads(converter.structure(tree, Recipe), tree, catalog)
         mistakes = list(_between_parts(recipe, tree, catalog))
         if mistakes:
             raise RefusedError(mistakes)
@@ -96,7 +96,26 @@ def _labels(converter: Converter, tree: MappingNode) -> Sequence[str]:
         source: DataSource = converter.structure(data, DataSource)  # type: ignore[type-abstract]
     except RefusedError as cause:
         raise RefusedError(mistake.under("data") for mistake in cause.mistakes) from cause
-    return source.label_names
+    return tuple(source.label_targets)
+
+
+def _with_default_heads(recipe: Recipe, tree: MappingNode, catalog: Catalog) -> Recipe:
+    """Return `recipe`, whose tasks without a head get the default head of their type of label.
+
+    It is the type that the options of the data declare; tasks of other labels are unchanged.
+    """
+    stated = recipe.data.label_targets
+    tasks = dict(recipe.tasks)
+    for name, task in recipe.tasks.items():
+        target = stated.get(task.target or name)
+        if target is not None and child_at(tree, ("tasks", name, "head")) is None:
+            try:
+                tasks[name] = attrs.evolve(task, head=catalog.heads.get(target.default_head)())
+            except MtlkitError as cause:
+                path = ("tasks", name)
+                mistake = Mistake(location(node_at(tree, path)), str(cause), path)
+                raise RefusedError([mistake]) from cause
+    return attrs.evolve(recipe, tasks=tasks)
 
 
 def _between_parts(recipe: Recipe, tree: MappingNode, catalog: Catalog) -> Iterable[Mistake]:

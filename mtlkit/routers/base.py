@@ -87,7 +87,8 @@ class Features:
     tasks of `per_task`, for evaluators that read features.
 
     If `copies` is not empty, each head reads its own detached copy of the features, and branches
-    read these features.
+    read these features. `sources` names the tensor of a task in `per_task`, if several tasks read
+    one; losses of heads that read one tensor are computed together.
     """
 
     shared: Tensor
@@ -95,10 +96,18 @@ class Features:
     per_task: Mapping[str, Tensor] = attrs.field(factory=dict)  # features that one task reads
     copies: Mapping[str, "Features"] = attrs.field(factory=dict)  # by task, without `per_task`
     context: Context = attrs.field(factory=dict)  # not differentiated, such as a mask of tokens
+    sources: Mapping[str, str] = attrs.field(factory=dict)
 
     def of(self, task: str) -> Tensor:
         """Return the features of `task`."""
         return self.per_task.get(task, self.shared)
+
+    def source(self, task: str) -> str:
+        """Return the name of the tensor of `task`, "" for the shared one.
+
+        Tasks whose tensors have the same name read the same tensor.
+        """
+        return self.sources.get(task, task) if task in self.per_task else ""
 
 
 @attrs.frozen(eq=False)
@@ -161,7 +170,7 @@ class RouterModule(nn.Module, ABC):
             computed = self.own_features(features.shared, features.maps)
         if not computed:
             return features
-        return attrs.evolve(features, per_task={**features.per_task, **computed})
+        return attrs.evolve(features, per_task={**features.per_task, **computed}, sources={})
 
     @abstractmethod
     def branch_present(

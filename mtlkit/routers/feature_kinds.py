@@ -23,11 +23,16 @@ BACKBONES: Mapping[type[FeatureSpec], str] = {
 """A backbone of core that returns each kind of features, for messages."""
 
 
-def _such_as(kinds: tuple[type[FeatureSpec], ...]) -> str:
-    """Return an example of a backbone that returns features of one of the `kinds`, or nothing."""
+def _other_features(backbone: Backbone, kinds: tuple[type[FeatureSpec], ...]) -> str:
+    """Return how to get features of one of the `kinds`: an option, or another backbone."""
+    setting = backbone.setting_for(kinds)
     examples = (name for kind, name in BACKBONES.items() if readable(kind, kinds))
     name = next(examples, None)
-    return f", such as `{name}`" if name else ""
+    return (
+        (f"set `{setting}` of the backbone, or " if setting else "")
+        + f"use a backbone that returns {described(kinds)}"
+        + (f", such as `{name}`" if name else "")
+    )
 
 
 def feature_problems(
@@ -40,23 +45,23 @@ def feature_problems(
         yield Problem(
             ("router",),
             f"{source}, {type(router).__name__} reads {described(router.reads)}; use `router: "
-            f"shared`, or a backbone that returns {described(router.reads)}"
-            f"{_such_as(router.reads)}",
+            f"shared`, or {_other_features(backbone, router.reads)}",
         )
     for task, (adapter, head) in heads.items():
         name = type(head).__name__
         if adapter is None and not readable(given, head.reads):
             join = joining(given, head.reads)
-            fix = (
-                f"add `adapter: {join}`"
-                if join
-                else f"use a backbone that returns {described(head.reads)}{_such_as(head.reads)}"
-            )
+            fix = f"add `adapter: {join}`" if join else _other_features(backbone, head.reads)
             message = f"{source}, {name} reads {described(head.reads)}; {fix}"
             yield Problem(("tasks", task, "head"), message)
         elif adapter is not None and not readable(given, adapter.reads):
             join = joining(given, head.reads)
-            fix = f"use `adapter: {join}`" if join else "remove the adapter"
+            if join:
+                fix = f"use `adapter: {join}`"
+            elif readable(given, head.reads):
+                fix = "remove the adapter"
+            else:
+                fix = _other_features(backbone, adapter.reads)
             message = f"{source}, {type(adapter).__name__} reads {described(adapter.reads)}; {fix}"
             yield Problem(("tasks", task, "adapter"), message)
         elif adapter is not None and not readable(adapter.gives, head.reads):

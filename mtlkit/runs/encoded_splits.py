@@ -1,37 +1,66 @@
 """The targets of every split, checked before training."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from mtlkit.assembly import Assembly, encode_targets
 from mtlkit.data.dataset import Data
+from mtlkit.data.label_columns import shortened
 from mtlkit.errors import DataError
 from mtlkit.model import MultiTaskModel
 from mtlkit.targets.base import Target
+from mtlkit.targets.codes import CodedTarget
 from mtlkit.targets.rows import CHUNK, Rows
 from mtlkit.task import Task
 
 
 def encoded_splits(
-    data: Data, tasks: Mapping[str, Task], assembly: Assembly
+    data: Data,
+    tasks: Mapping[str, Task],
+    assembly: Assembly,
+    note: Callable[[str], None] | None = None,
 ) -> dict[str, dict[str, Rows]]:
     """Return the targets of each task in every split, by split.
+
+    `note` receives a line on each class that the data states, a later split has, and training
+    lacks: the network cannot learn it.
 
     Raises `DataError` if a split disagrees with training: a class that training lacks, labels of
     another type, or a label on access that its target refuses. A run would otherwise fail after its
     last step.
     """
     encoded = {}
+    trained: dict[str, Tensor] = {}  # which classes of each task occur in training
     for name, split in data.splits().items():
         open_labels = data.open_labels if name == "test" else frozenset[str]()
         encoded[name] = encode_targets(split, tasks, assembly, open_labels)
         for task, rows in encoded[name].items():
-            if not isinstance(rows, Tensor):
-                place = f"tasks.{task}: the label {tasks[task].target or task!r} of"
-                _check(place, rows, split.ids, assembly.targets[task])
+            target, label = assembly.targets[task], tasks[task].target or task
+            place = f"tasks.{task}: the label {label!r} of"
+            occurring = _occurring(_checked(place, rows, split.ids, target), target)
+            only_later = occurring & ~trained.setdefault(task, occurring)
+            if note is not None and only_later.any():
+                names = target.classes or target.components
+                shown = shortened([names[code] for code in only_later.nonzero().flatten().tolist()])
+                note(
+                    f"tasks.{task}: the {name} split has classes of the label {label!r} that no "
+                    f"training sample has, so they cannot be learned: {shown}"
+                )
     return encoded
+
+
+def _occurring(labels: Iterator[Tensor], target: Target) -> Tensor:
+    """Return which classes occur in the parts of `labels`, none for labels that are not classes.
+
+    All parts are read.
+    """
+    occurring = torch.zeros((), dtype=torch.bool)
+    for part in labels:
+        if isinstance(target, CodedTarget):
+            occurring = occurring | target.occurring(part)
+    return occurring
 
 
 def fit_heads(model: MultiTaskModel, labels: Mapping[str, Rows]) -> None:
@@ -43,14 +72,19 @@ def fit_heads(model: MultiTaskModel, labels: Mapping[str, Rows]) -> None:
             raise DataError(f"tasks.{task}.head: {cause}") from cause
 
 
-def _check(place: str, rows: Rows, ids: Sequence[str], target: Target) -> None:
-    """Read all `rows` once; raise `DataError` with the sample whose label `target` refuses."""
+def _checked(place: str, rows: Rows, ids: Sequence[str], target: Target) -> Iterator[Tensor]:
+    """Yield all `rows` once, in parts; raise `DataError` with the sample that `target` refuses."""
+    if isinstance(rows, Tensor):  # checked when the split was made
+        yield rows
+        return
     for index in torch.split(torch.arange(len(rows)), CHUNK):
         try:
-            target.check(rows[index])
+            labels = rows[index]
+            target.check(labels)
         except (DataError, RuntimeError):  # torch cannot stack labels of different sizes
             _check_each(place, rows, index, ids, target)
             raise
+        yield labels
 
 
 def _check_each(place: str, rows: Rows, index: Tensor, ids: Sequence[str], target: Target) -> None:

@@ -1,6 +1,5 @@
 """The work of a session: load the data, assemble and train the network, evaluate it."""
 
-import os
 from collections.abc import Mapping
 
 import attrs
@@ -38,15 +37,17 @@ def execute(session: RunSession, progress: Progress) -> None:
     """
     folder, recipe, ranks = session.folder, session.recipe, session.ranks
     if ranks.first:
-        folder.write_status(Status(state=State.RUNNING, pid=os.getpid()))
+        folder.write_status(Status.running())
     data = load_on_ranks(recipe, session.loading, ranks, session.device, progress)
     assembly = assembly_of(data, recipe.tasks)
     for evaluator in recipe.evaluators:
         evaluator.check(data)  # before training, which may take hours
     if ranks.first:
         check_data(folder, data, recipe.tasks, assembly, session.catalog, session.accept, progress)
-    targets = encoded_splits(data, recipe.tasks, assembly)
     checkpoint = newest_checkpoint(folder.checkpoints)
+    _require_same_step(session, checkpoint)
+    note = (lambda text: progress.write(f"note: {text}")) if checkpoint is None else None
+    targets = encoded_splits(data, recipe.tasks, assembly, note)
     model = _new_model(session, assembly, resumed=checkpoint is not None)
     fit_heads(model, targets["train"])
     if checkpoint is None:
@@ -72,15 +73,25 @@ def execute(session: RunSession, progress: Progress) -> None:
     elif training.updater.batches.smallest == 1:
         check_batch_norm(model, data, targets["train"])
     if ranks.first:
-        folder.write_status(
-            Status(state=State.RUNNING, step=training.step, steps=training.steps, pid=os.getpid())
-        )
+        folder.write_status(Status.running(step=training.step, steps=training.steps))
     training.run()
     weights = whole_state(training.model, tensors_of(training.model))
     with whole_model(training.model, training.updater.plain):
         if ranks.first:
             _finish(session, training, weights, data, progress)
     ranks.wait()  # a caller may read the files of the first rank on any rank
+
+
+def _require_same_step(session: RunSession, checkpoint: Checkpoint | None) -> None:
+    """Raise `RunError` if the processes find checkpoints of different steps."""
+    step = "no checkpoint" if checkpoint is None else f"the checkpoint of step {checkpoint.step}"
+    steps = session.ranks.texts(step, session.device)
+    if len(set(steps)) > 1:
+        lines = ", ".join(f"process {rank} {step}" for rank, step in enumerate(steps))
+        raise RunError(
+            f"{session.folder.checkpoints}: got {lines}, expected the same on every machine; put "
+            f"the run's folder on a disk that all of them share"
+        )
 
 
 def _new_model(session: RunSession, assembly: Assembly, *, resumed: bool) -> MultiTaskModel:
@@ -142,15 +153,13 @@ def _finish(
     """Save the model with its `tensors`, evaluate it, and mark the run as finished."""
     folder = session.folder
     weights = save_model(folder, tensors)
-    status = Status(
-        state=State.RUNNING,
+    status = Status.running(
         step=training.step,
         steps=training.steps,
         seconds=training.pace.seconds,
         peak_memory_bytes=training.pace.peak_memory(session.device),
         untrained=training.untrained,
         checksums={folder.model.name: weights, **log_checksums(folder)},
-        pid=os.getpid(),
     )
     folder.write_status(status)
     progress.write("evaluating")
@@ -159,4 +168,4 @@ def _finish(
         folder, session.recipe, training.model, data, session.device, compared, session.observers
     )
     log_pictures(folder, session.recipe, training.step)
-    folder.write_status(attrs.evolve(status, state=State.FINISHED, pid=0))
+    folder.write_status(attrs.evolve(status, state=State.FINISHED, pid=0, host=""))

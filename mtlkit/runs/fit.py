@@ -19,7 +19,7 @@ from mtlkit.recipe_io import dump_recipe, load_recipe
 from mtlkit.runs.execution import execute
 from mtlkit.runs.progress_display import shown
 from mtlkit.runs.report import read_records
-from mtlkit.runs.resume_checks import check_start
+from mtlkit.runs.resume_checks import check_start, require_same_recipe
 from mtlkit.runs.run import Run
 from mtlkit.runs.run_data import with_stated_preprocessing
 from mtlkit.runs.run_session import RunSession
@@ -36,11 +36,11 @@ from mtlkit.runs.storage.folder import (
 from mtlkit.runs.storage.numerics import tensor_float_32, threads_of
 from mtlkit.runs.storage.plugin_agreement import require_same_plugins
 from mtlkit.runs.storage.provenance import provenance_of
-from mtlkit.training.checkpoint import saved_steps
 from mtlkit.training.devices.cores import refuse_too_many
 from mtlkit.training.devices.device import chosen_device
 from mtlkit.training.devices.ranks import process_group
-from mtlkit.training.signals import interrupt_on_signal
+from mtlkit.training.saved_steps import saved_steps
+from mtlkit.training.signals import interrupt_on_signal, stop_on_signal
 
 
 def fit(
@@ -52,22 +52,31 @@ def fit(
     quiet: bool = False,
     beside: Sequence[Path] = (),
     report: bool = True,
+    or_resume: bool = False,
 ) -> Run:
     """Train and evaluate what `recipe` describes, in the new folder `out`.
 
     The folder gets the resolved recipe, logs, checkpoints, the model and a report, in which the
     runs `beside` are shown too; without `report` none is drawn. Under torchrun every process calls
-    this.
+    this. With `or_resume`, a run of the recipe in `out` is resumed, or returned if it is finished,
+    so that a call that was stopped can be repeated as it is.
 
     Raises `RecipeError` if the parts of the recipe do not fit together, `RunError` if the folder is
     not empty or cannot be written, `DataError` and `AssemblyError` if the data is unavailable or
-    does not fit, `NotFiniteError` if a loss is not finite, and `InterruptedRunError` after Ctrl-C;
-    the run can then be resumed. Before the first checkpoint, any error but a `RunError` removes the
-    folder.
+    does not fit, `NotFiniteError` if a loss is not finite, and `InterruptedRunError` after Ctrl-C,
+    another signal or the loss of a process; the run can then be resumed. Before the first
+    checkpoint, any error but a `RunError` removes the folder.
     """
     refuse_too_many(recipe.train.threads)
     return begin(
-        recipe, out, catalog=catalog, loading=loading, quiet=quiet, beside=beside, report=report
+        recipe,
+        out,
+        catalog=catalog,
+        loading=loading,
+        quiet=quiet,
+        beside=beside,
+        report=report,
+        or_resume=or_resume,
     )
 
 
@@ -80,6 +89,7 @@ def begin(
     quiet: bool = False,
     beside: Sequence[Path] = (),
     report: bool = True,
+    or_resume: bool = False,
 ) -> Run:
     """Do what `fit` does, also with more threads than cores, as a study on another machine may."""
     catalog = catalog or load_catalog()
@@ -93,13 +103,17 @@ def begin(
     with process_group(device) as ranks, use(ops), ExitStack() as stack:
         require_same_plugins(catalog, ranks, device)
         folder = RunFolder(Path(out))
+        session = RunSession(folder, recipe, loading, device, ranks, tuple(beside), report, catalog)
+        if or_resume and ranks.first_ones(folder.recipe.exists(), device):
+            if ranks.first:
+                require_same_recipe(folder, text)
+            return _continue(session, stack, quiet=quiet)
         if ranks.first:
             refuse_taken(folder)
             stack.enter_context(folder.locked())
             refuse_taken(folder)  # again, now that no other process can write to it
             _begin(folder, text, provenance_of(recipe, catalog, loading.base, device, ranks.world))
         ranks.wait()
-        session = RunSession(folder, recipe, loading, device, ranks, tuple(beside), report, catalog)
         try:
             return _run_to_end(session, quiet=quiet)
         except RunError:
@@ -148,51 +162,69 @@ def resume(
     """
     folder = open_run(Path(path))
     if is_finished(folder):
-        with contextlib.closing(shown(quiet=quiet)) as progress:
-            progress.write(f"{path}: is finished; nothing was changed")
-        return Run(folder.path)
+        return _unchanged(folder, quiet=quiet)
     catalog = catalog or load_catalog()
     recipe = load_recipe(folder.recipe, catalog)
     read_records(beside)
-    before = read_provenance(folder)
-    base = Path(before["base"])
-    loading = attrs.evolve(loading or Loading(), base=base)
-    device = chosen_device(recipe.train.device)
-    ops = catalog.op_table
-    with process_group(device) as ranks, use(ops), ExitStack() as stack:
+    loading, device = loading or Loading(), chosen_device(recipe.train.device)
+    with process_group(device) as ranks, use(catalog.op_table), ExitStack() as stack:
         require_same_plugins(catalog, ranks, device)
-        if ranks.first:
-            stack.enter_context(folder.locked())
-            remove_partial(folder.path)
-            remove_partial(folder.checkpoints)
-            now = provenance_of(recipe, catalog, base, device, ranks.world)
-            check_start(folder, before, now, accept)
-        ranks.wait()
         session = RunSession(
             folder, recipe, loading, device, ranks, tuple(beside), report, catalog, tuple(accept)
         )
-        return _run_to_end(session, quiet=quiet)
+        return _continue(session, stack, quiet=quiet)
+
+
+def _continue(session: RunSession, stack: ExitStack, *, quiet: bool) -> Run:
+    """Resume the run of `session`, whose lock `stack` holds, unless it is finished."""
+    folder, ranks, device = session.folder, session.ranks, session.device
+    if ranks.first_ones(is_finished(folder), device):
+        return _unchanged(folder, quiet=quiet or not ranks.first)
+    before = read_provenance(folder)
+    base = Path(before["base"])
+    session = attrs.evolve(session, loading=attrs.evolve(session.loading, base=base))
+    if ranks.first:
+        stack.enter_context(folder.locked())
+        remove_partial(folder.path)
+        remove_partial(folder.checkpoints)
+        now = provenance_of(session.recipe, session.catalog, base, device, ranks.world)
+        check_start(folder, before, now, session.accept)
+    ranks.wait()
+    return _run_to_end(session, quiet=quiet)
+
+
+def _unchanged(folder: RunFolder, *, quiet: bool) -> Run:
+    with contextlib.closing(shown(quiet=quiet)) as progress:
+        progress.write(f"{folder.path}: is finished; nothing was changed")
+    return Run(folder.path)
 
 
 def _run_to_end(session: RunSession, *, quiet: bool) -> Run:
     """Execute the run to its end, and record the outcome in its status."""
     folder, progress = session.folder, shown(quiet=quiet or not session.ranks.first)
+    if session.ranks.heartbeat is not None:
+        session.ranks.heartbeat.before_exit = lambda error: _record_end(session, error)
     session.observers.notify(RunStarted(step=max(saved_steps(folder.checkpoints), default=0)))
     try:
         train = session.recipe.train
-        with interrupt_on_signal(), threads_of(folder, train.threads), tensor_float_32(train.tf32):
+        with (
+            interrupt_on_signal(),
+            session.ranks.explaining(),
+            threads_of(folder, train.threads),
+            tensor_float_32(train.tf32),
+        ):
             execute(session, progress)
     except (InterruptedRunError, KeyboardInterrupt) as cause:
         hint = f"continue with `mtlkit resume {folder.path}`"
         reason = str(cause) if isinstance(cause, InterruptedRunError) else "stopped at once"
-        _record_status(session, State.INTERRUPTED, reason)
+        _record_end(session, InterruptedRunError(reason))
         raise InterruptedRunError(f"{folder.path}: {reason}; {hint}") from cause
     except SystemExit as cause:
         reason = f"a component ended the process: SystemExit: {cause.code}"
-        _record_status(session, State.FAILED, reason)
+        _record_end(session, RunError(reason))
         raise RunError(f"{folder.path}: {reason}; raise an exception in it instead") from cause
     except Exception as cause:
-        _record_status(session, State.FAILED, error_text(cause, longest=10_000))
+        _record_end(session, cause)
         raise
     finally:
         progress.close()
@@ -200,12 +232,25 @@ def _run_to_end(session: RunSession, *, quiet: bool) -> Run:
     return Run(folder.path)
 
 
-def _record_status(session: RunSession, state: State, reason: str) -> None:
-    """Update state and reason of the status; a full disk must not hide the first error."""
-    if session.ranks.first:
-        with contextlib.suppress(RunError):
-            folder = session.folder
+def _record_end(session: RunSession, error: Exception) -> None:
+    """Update the status of the run by `error`; a full disk must not hide the error.
+
+    If the first process was lost, its lock is free and the status that of a run at work: then
+    another process writes it.
+    """
+    interrupted = isinstance(error, InterruptedRunError)
+    state = State.INTERRUPTED if interrupted else State.FAILED
+    reason = str(error) if interrupted else error_text(error, longest=10_000)
+    folder, writes = session.folder, session.ranks.first
+    with stop_on_signal(), contextlib.suppress(RunError), ExitStack() as stack:
+        if not writes and interrupted and folder.status_file.exists():
+            stack.enter_context(folder.locked())
+            writes = folder.status().state is State.RUNNING
+        if writes:
+            begun = Status(state=State.RUNNING)
+            status = folder.status() if folder.status_file.exists() else begun
             step = max(saved_steps(folder.checkpoints), default=0)
-            status = folder.status() if folder.status_file.exists() else Status(state=state)
-            folder.write_status(attrs.evolve(status, state=state, step=step, reason=reason, pid=0))
+            folder.write_status(
+                attrs.evolve(status, state=state, step=step, reason=reason, pid=0, host="")
+            )
     session.observers.notify(RunEnded(state=state.value, reason=reason))

@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mtlkit.data.source import Loading
-from mtlkit.errors import RunError
 from mtlkit.loggers.events import EvaluationEvent
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io import dump_recipe
-from mtlkit.runs.fit import begin, resume
+from mtlkit.runs.fit import begin
 from mtlkit.runs.logs import read_log
 from mtlkit.runs.storage.folder import RunFolder, State
 
@@ -19,20 +18,18 @@ def fit_once(
 ) -> None:
     """Complete the run of `recipe` in the folder `path`: start it, resume it, or reuse it.
 
-    Raises the errors of `fit` and `resume`, and `RunError` if the folder holds the run of another
-    recipe.
+    Raises the errors of `fit`, and `RunError` if the folder holds the run of another recipe.
     """
-    folder, written = RunFolder(path), dump_recipe(recipe, catalog)
-    if not folder.recipe.exists():
-        begin(recipe, path, catalog=catalog, loading=loading, quiet=True, report=report)
-        return
-    if folder.recipe.read_bytes() != written.encode():
-        raise RunError(
-            f"{path}: was trained by another recipe than is now asked for, which another "
-            f"version of Optuna can do to a search; choose another folder"
+    if not is_made(RunFolder(path), dump_recipe(recipe, catalog)):
+        begin(
+            recipe,
+            path,
+            catalog=catalog,
+            loading=loading,
+            quiet=True,
+            report=report,
+            or_resume=True,
         )
-    if not is_made(folder, written):
-        resume(path, catalog=catalog, loading=loading, quiet=True, report=report)
 
 
 def is_made(folder: RunFolder, recipe: str) -> bool:

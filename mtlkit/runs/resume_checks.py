@@ -1,11 +1,12 @@
 """Checks that a resumed or evaluated run still has the recipe, data and logs that it began with."""
 
+import difflib
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from mtlkit.assembly import Assembly
 from mtlkit.data.dataset import Data
-from mtlkit.errors import DataError
+from mtlkit.errors import DataError, RunError
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.runs.prediction.saved_model import read_assembly, read_fingerprint, save_assembly
 from mtlkit.runs.storage.changes import (
@@ -26,8 +27,9 @@ from mtlkit.runs.storage.data_fingerprint import (
 )
 from mtlkit.runs.storage.folder import RunFolder, stored_values
 from mtlkit.task import Task
-from mtlkit.training.checkpoint import Checkpoint, saved_steps
+from mtlkit.training.checkpoint import Checkpoint
 from mtlkit.training.progress import Progress
+from mtlkit.training.saved_steps import saved_steps
 
 SHOWN = 3
 """Number of changed parts of the data that a message lists before it counts the rest."""
@@ -49,6 +51,23 @@ def check_start(
     facts = {name: now[name] for name in ("components", "versions", "ranks")}
     facts["recipe"] = recipe_checksum(folder.recipe.read_bytes())
     record_changes(folder, changes, _step(folder), **facts)
+
+
+def require_same_recipe(folder: RunFolder, text: str) -> None:
+    """Raise `RunError` if the run in `folder` is not that of the resolved recipe `text`."""
+    stored = folder.recipe.read_bytes().decode(errors="replace")
+    if stored == text:
+        return
+    lines = list(difflib.ndiff(stored.splitlines(), text.splitlines()))
+    was, now = (
+        next((line[2:].strip() for line in lines if line.startswith(sign)), "no such line")
+        for sign in ("- ", "+ ")
+    )
+    raise RunError(
+        f"{folder.path}: holds the run of another recipe: got `{now}`, expected `{was}`; choose "
+        f"another folder, or undo the change, which another version of mtlkit, a plugin or Optuna "
+        f"can also make"
+    )
 
 
 def check_data(

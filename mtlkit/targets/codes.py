@@ -29,6 +29,17 @@ class CodedTarget(Target):
     def present(self, labels: Tensor) -> Tensor:
         return labels != MISSING
 
+    def occurring(self, labels: Tensor) -> Tensor:
+        """Return which of the C classes occur in a batch of `labels`, as a mask (C,).
+
+        >>> import torch
+        >>> from mtlkit.data import ClassTarget
+        >>> ClassTarget(names=("left", "right")).occurring(torch.tensor([1, -1])).tolist()
+        [False, True]
+        """
+        counts = torch.bincount(labels.flatten() - MISSING, minlength=self.codes + 1)
+        return counts[1:] > 0
+
     def probabilities(self, outputs: Tensor) -> Tensor:
         return outputs.softmax(dim=self.class_dim)
 

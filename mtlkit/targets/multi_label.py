@@ -32,6 +32,10 @@ class MultiLabelTarget(CodedTarget):
     def codes(self) -> int:
         return 2
 
+    def occurring(self, labels: Tensor) -> Tensor:
+        """Return which of the K labels are true of a sample in `labels` (N, K), as a mask (K,)."""
+        return (labels == 1).any(dim=0)
+
     def probabilities(self, outputs: Tensor) -> Tensor:
         return outputs.sigmoid()
 

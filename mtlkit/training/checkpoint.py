@@ -1,6 +1,5 @@
 """Checkpoints: the complete state of a run, for an exact resume, without pickle."""
 
-import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from mtlkit.checksums import checksum, file_checksum, sealed, unsealed
 from mtlkit.errors import RunError
 from mtlkit.regular_files import LARGEST_JSON, read_regular
 from mtlkit.training.optimization.optimizer_state import OptimizerState
+from mtlkit.training.saved_steps import saved_steps
 
 FORMAT = 2
 """The format of the checkpoints that this version writes."""
@@ -131,12 +131,6 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
             f"{path}: the checkpoint is damaged ({cause}); delete this folder to resume "
             f"from the one before it"
         ) from cause
-
-
-def saved_steps(folder: Path) -> list[int]:
-    """Return the steps of the finished checkpoints below `folder`, oldest first."""
-    matches = (re.fullmatch(r"step-(\d{8,})", path.name) for path in folder.glob("step-*"))
-    return sorted(int(match[1]) for match in matches if match)
 
 
 def _path(folder: Path, step: int) -> Path:

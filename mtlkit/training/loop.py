@@ -73,7 +73,7 @@ class Training:
         restore_optimizer(
             self.updater.optimizer,
             checkpoint.optimizer,
-            lambda value, parameter: own_part(value, parameter, shards.get(id(parameter))),
+            lambda value, parameter: own_part(value, parameter, shards.get(parameter)),
         )
         self.callbacks.load_state_dict(checkpoint.callbacks)
         self.updater.restore(checkpoint.progress)

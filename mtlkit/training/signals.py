@@ -12,10 +12,10 @@ from types import FrameType
 
 Handler = Callable[[int, FrameType | None], None]
 
-INSISTENT = (signal.SIGINT, signal.SIGTERM)
-"""Signals whose repetition stops at once; systems send the others repeatedly by themselves."""
+ALWAYS_HANDLED = (signal.SIGINT, signal.SIGTERM)
+"""Signals that request a stop even if they were ignored before."""
 
-SIGNALS = INSISTENT + tuple(
+SIGNALS = ALWAYS_HANDLED + tuple(
     getattr(signal, name) for name in ("SIGHUP", "SIGUSR1", "SIGXCPU") if name in dir(signal)
 )
 """Signals that request a stop, as far as the system has them."""
@@ -30,14 +30,16 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signal() -> Iterator[StopRequest]:
-    """Yield a request that the first signal sets; a second SIGINT or SIGTERM aborts at once.
+    """Yield a request that the first signal sets; SIGINT after another signal aborts at once.
 
-    Only the main thread receives signals: in another thread the request is never set.
+    Systems send the other signals repeatedly: a scheduler to all processes of a job, and torchrun
+    once more to its own. Only the main thread receives signals: in another thread the request is
+    never set.
     """
     request = StopRequest()
 
     def handle(number: int, _frame: FrameType | None) -> None:
-        if request.requested and number in INSISTENT:
+        if request.requested and number == signal.SIGINT:
             raise KeyboardInterrupt
         request.requested = True
 
@@ -65,7 +67,7 @@ def _handled_by(handler: Handler) -> Iterator[None]:
     handled = [
         number
         for number in SIGNALS
-        if number in INSISTENT or signal.getsignal(number) is not signal.SIG_IGN
+        if number in ALWAYS_HANDLED or signal.getsignal(number) is not signal.SIG_IGN
     ]
     before = {number: signal.signal(number, handler) for number in handled}
     try:

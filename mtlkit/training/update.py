@@ -38,7 +38,12 @@ from mtlkit.training.optimization.parameter_groups import (
     without_gradient,
 )
 from mtlkit.training.sharding.shard_backbone import shard_backbone
-from mtlkit.training.sharding.whole_model import is_fsdp_shard, local_part, row_shards, shards_by_id
+from mtlkit.training.sharding.whole_model import (
+    is_fsdp_shard,
+    local_part,
+    parameter_shards,
+    row_shards,
+)
 from mtlkit.training.signals import StopRequest
 from mtlkit.transforms.view import source_of
 from mtlkit.weightings.kinds import WeightingModule
@@ -77,7 +82,7 @@ class Updater:
         groups = parameter_groups(self.inner, recipe.optimizer, recipe.weighting.own_learning_rate)
         with without_compiler():
             self.optimizer = recipe.optimizer.build(groups)
-        self.shards = shards_by_id(model)
+        self.shards = parameter_shards(model)
         lazy = any(task.head.updates_rows for task in recipe.tasks.values())
         self.row_rule = recipe.optimizer.row_rule() if lazy else None
         name_groups(self.optimizer)

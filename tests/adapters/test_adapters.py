@@ -17,8 +17,9 @@ from mtlkit.backbones import (
     UNet,
 )
 from mtlkit.errors import AssemblyError
-from mtlkit.heads import Classification
-from mtlkit.routers import MMoE
+from mtlkit.heads import Classification, Segmentation
+from mtlkit.routers import MMoE, Shared
+from mtlkit.routers.feature_kinds import feature_problems
 from mtlkit.task import Task
 from mtlkit.testing import small_recipe
 from mtlkit.testing.small_data import small_model
@@ -32,8 +33,8 @@ PYRAMID = PyramidFeatures(
 )
 
 
-def test_suggestions_name_every_built_in_adapter(catalog):
-    assert dict(BUILT_IN) == {name: catalog.adapters.get(name) for name in catalog.adapters.names()}
+def test_suggestions_are_built_in_adapters(catalog):
+    assert dict(BUILT_IN) == {name: catalog.adapters.get(name) for name in BUILT_IN}
 
 
 def test_upsampling_interpolates_to_a_finer_stride():
@@ -154,14 +155,38 @@ def problems(backbone, router=None, adapter=None):
             MMoE(),
             Pool(),
             "router: got pyramids (N, P) from the backbone TimmModel, MMoE reads vectors (N, D) or "
-            "maps (N, C, H, W) or tokens (N, L, D) or nodes (M, D); use `router: shared`, or a "
-            "backbone that returns vectors (N, D) or maps (N, C, H, W) or tokens (N, L, D) or "
-            "nodes (M, D), such as `mlp`",
+            "maps (N, C, H, W) or tokens (N, L, D) or nodes (M, D); use `router: shared`, or set "
+            "`features: vector` of the backbone, or use a backbone that returns vectors (N, D) or "
+            "maps (N, C, H, W) or tokens (N, L, D) or nodes (M, D), such as `mlp`",
         ),
     ],
 )
 def test_a_mismatch_is_a_problem_of_the_recipe(backbone, router, adapter, expected):
     assert problems(backbone, router, adapter) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("backbone", "adapter", "expected"),
+    [
+        (
+            TimmModel(model="resnet10t"),
+            None,
+            "tasks.ground.head: got vectors (N, D) from the backbone TimmModel, Segmentation reads "
+            "maps (N, C, H, W); set `features: map` of the backbone, or use a backbone that "
+            "returns maps (N, C, H, W), such as `unet`",
+        ),
+        (
+            TimmModel(model="resnet10t"),
+            FPN(),
+            "tasks.ground.adapter: got vectors (N, D) from the backbone TimmModel, FPN reads "
+            "pyramids (N, P); set `features: pyramid` of the backbone, or use a backbone that "
+            "returns pyramids (N, P), such as `{type: timm, features: pyramid}`",
+        ),
+    ],
+)
+def test_a_backbone_with_an_option_for_the_features_is_named_with_it(backbone, adapter, expected):
+    heads = {"ground": (adapter, Segmentation())}
+    assert [str(p) for p in feature_problems(backbone, Shared(), heads)] == [expected]
 
 
 @pytest.mark.parametrize(

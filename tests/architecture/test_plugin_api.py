@@ -82,6 +82,24 @@ def test_the_docs_show_the_namespaces():
     assert set(re.findall(r"^\| `(mtlkit[\w.]*)` \|", section, re.MULTILINE)) == set(NAMESPACES)
 
 
+def test_the_docs_import_only_public_names():
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    pages = [page for page in pages if not {"_build", "_generated"} & {*page.parts}]
+    blocks = [
+        (page.relative_to(ROOT).as_posix(), ast.parse(block.replace(">>> ", "")))
+        for page in pages
+        for block in re.findall(r"^```python\n(.*?)^```$", page.read_text("utf-8"), re.M | re.S)
+    ]
+    assert len(blocks) > 100
+    outside = [
+        (page, line)
+        for page, tree in blocks
+        for line in outside_the_api(tree)
+        if not line.endswith(": import mtlkit")  # the namespace that users import
+    ]
+    assert outside == []
+
+
 def test_our_plugins_are_looked_at():
     assert set(PLUGINS) == {
         "mtlkit_benchmarks",

@@ -33,7 +33,7 @@ PUBLIC = {
 }
 
 OPTIONS = {
-    "train": {"recipe", "--set", "--out", "--beside", "--cache", "--quiet"},
+    "train": {"recipe", "--set", "--out", "--or-resume", "--beside", "--cache", "--quiet"},
     "affinity": {"recipe", "--set", "--groups", "--every", "--out", "--cache"},
     "merge": {"runs", "--out", "--scale", "--base", "--cache"},
     "lr-find": {"recipe", "--set", "--from", "--to", "--steps", "--out", "--cache"},

@@ -12,6 +12,7 @@ from mtlkit import atomic_files
 from mtlkit.runs import execution
 from mtlkit.runs.storage.folder import RunFolder, State
 from mtlkit.training import checkpoint
+from mtlkit.training.saved_steps import saved_steps
 from mtlkit.training.update import Updater
 
 TRAIN = ("train", "good.yaml", "--quiet", "--out", "run")
@@ -43,7 +44,7 @@ class TestATakenFolder:
                 at_update(patch, 3, interrupt)
             elif state == "failed":
                 at_update(patch, 3, fails)
-            assert call(*TRAIN)[0] == {"finished": 0, "interrupted": 2, "failed": 70}[state]
+            assert call(*TRAIN)[0] == {"finished": 0, "interrupted": 75, "failed": 70}[state]
         assert RunFolder(home / "run").status().state.value == state
         before = contents(home)
         code, out, err = call(*TRAIN)
@@ -106,9 +107,9 @@ class TestCtrlC:
         with monkeypatch.context() as patch:
             at_update(patch, number, interrupt)
             code, out, err = call(*TRAIN)
-        assert (code, out) == (2, "")
+        assert (code, out) == (75, "")
         assert f"stopped after step {number + 1} of {UPDATES}" in err
-        saved = checkpoint.saved_steps(home / "run" / "checkpoints")
+        saved = saved_steps(home / "run" / "checkpoints")
         assert saved[-1] == RunFolder(home / "run").status().step == number + 1
         assert no_wreck(home)
         assert call(*advised(err), "--quiet")[0] == 0
@@ -126,7 +127,7 @@ class TestCtrlC:
         with monkeypatch.context() as patch:
             at_update(patch, twice, lambda: (interrupt(), interrupt()))
             code, _, err = call(*TRAIN)
-        assert code == 2
+        assert code == 75
         assert "stopped at once" in err
         assert call(*advised(err), "--quiet")[0] == 0
         assert results(home / "run") == results(whole)
@@ -141,7 +142,7 @@ class TestCtrlC:
         with monkeypatch.context() as patch:
             patch.setattr(execution, part, stop)
             code, _, err = call(*TRAIN)
-        assert code == 2
+        assert code == 75
         assert RunFolder(home / "run").status().state is State.INTERRUPTED
         assert no_wreck(home)
         assert call(*advised(err), "--quiet")[0] == 0
@@ -153,7 +154,7 @@ class TestCtrlC:
             with monkeypatch.context() as patch:
                 at_update(patch, number, interrupt)
                 code, _, err = call(*command)
-            assert code == 2
+            assert code == 75
             command = (*advised(err), "--quiet")
         assert call(*command)[0] == 0
         assert results(home / "run") == results(whole)

@@ -2,8 +2,10 @@
 
 import errno
 import os
+import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,12 +15,12 @@ import pytest
 
 from mtlkit import load_recipe
 from mtlkit.atomic_files import TEMPORARY
-from mtlkit.errors import RunError
+from mtlkit.errors import InterruptedRunError, RunError
 from mtlkit.runs import execution
 from mtlkit.runs import fit as run_fit
 from mtlkit.runs.fit import fit, resume
 from mtlkit.runs.progress_display import shown
-from mtlkit.runs.storage.folder import RunFolder, State
+from mtlkit.runs.storage.folder import RunFolder, State, Status
 from mtlkit.training.update import Updater
 
 TRAIN = ("train", "good.yaml", "--quiet", "--out", "run")
@@ -115,14 +117,81 @@ class TestFinished:
         assert results(home / "run") == results(whole)
 
 
+class TestOrResume:
+    def test_the_same_command_begins_resumes_and_reports(
+        self, home, call, whole, contents, monkeypatch
+    ):
+        for number, updates in ((1, 2), (3, 4)):
+            with monkeypatch.context() as patch:
+                at_update(patch, number, lambda: os.kill(os.getpid(), signal.SIGTERM))
+                code, _, err = call(*TRAIN, "--or-resume")
+            assert code == 75
+            assert f"stopped after step {updates} of 6" in err
+        assert call(*TRAIN, "--or-resume")[0] == 0
+        assert results(home / "run") == results(whole)
+        before = contents(home / "run")
+        code, out, err = call(*TRAIN[:2], *TRAIN[3:], "--or-resume")
+        assert (code, err) == (0, "run: is finished; nothing was changed\n")
+        assert "model:  run/model.safetensors" in out
+        assert contents(home / "run") == before
+
+    def test_in_python(self, home, catalog, whole, monkeypatch):
+        recipe = load_recipe(home / "good.yaml", catalog)
+        with monkeypatch.context() as patch:
+            at_update(patch, 2, lambda: os.kill(os.getpid(), signal.SIGUSR1))
+            with pytest.raises(InterruptedRunError):
+                fit(recipe, "run", catalog=catalog, quiet=True, or_resume=True)
+        run = fit(recipe, "run", catalog=catalog, quiet=True, or_resume=True)
+        assert results(run.path) == results(whole)
+
+    def test_a_run_of_another_recipe_is_refused(self, home, whole, refused):
+        shutil.copytree(whole, home / "run")
+        assert (
+            "run: holds the run of another recipe: got `epochs: 5`, expected `epochs: 3`; choose "
+            "another folder, or undo the change"
+        ) in refused(*TRAIN, "--or-resume", "--set", "train.epochs=5")
+
+    def test_a_folder_without_a_run_is_still_refused(self, home, refused):
+        (home / "run").mkdir()
+        (home / "run" / "notes.txt").write_text("mine")
+        assert "run: is not empty" in refused(*TRAIN, "--or-resume")
+
+
+class TestListed:
+    def test_a_run_at_work_then_killed(self, home, call, whole):
+        shutil.copytree(whole, home / "runs" / "run")
+        folder = RunFolder(home / "runs" / "run")
+        folder.write_status(Status.running(step=2, steps=9))
+        with folder.locked():
+            row = call("runs")[1].splitlines()[1]
+        name = f"running (pid {os.getpid()} on {socket.gethostname()})"
+        assert re.split(r" {2,}", row)[2:4] == [name, "6 of 9"]  # the last checkpoint counts
+        assert "  killed  6 of 9  " in call("runs")[1]
+
+
 class TestSignals:
+    @pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1", "SIGHUP"])
+    @pytest.mark.parametrize("command", [TRAIN, ("resume", "run")])
+    def test_before_the_run_begins(self, name, command, home, call, whole, monkeypatch):
+        shutil.copytree(whole, home / "run")
+
+        def stop(*_, **__):
+            os.kill(os.getpid(), getattr(signal, name))
+            time.sleep(10)  # the signal may be handled a moment later, and ends this
+
+        monkeypatch.setattr("mtlkit.runs.fit.open_run", stop)
+        monkeypatch.setattr("mtlkit.recipe_io.load_recipe", stop)
+        code, _, err = call(*command)
+        assert code == 75
+        assert "stopped at once; repeat the command, or resume the run" in err
+
     @pytest.mark.parametrize("name", ["SIGHUP", "SIGUSR1", "SIGXCPU"])
     def test_each_saves_a_checkpoint(self, name, home, call, whole, monkeypatch):
         number = getattr(signal, name)
         with monkeypatch.context() as patch:
             at_update(patch, 2, lambda: os.kill(os.getpid(), number))
             code, _, err = call(*TRAIN)
-        assert code == 2
+        assert code == 75
         assert "stopped after step 3 of 6" in err
         assert call("resume", "run", "--quiet")[0] == 0
         assert results(home / "run") == results(whole)
@@ -149,7 +218,7 @@ class TestSignals:
                 time.sleep(10)  # the signal may be handled a moment later, and ends this
 
             patch.setattr(execution, part, stop)
-            assert call(*TRAIN)[0] == 2
+            assert call(*TRAIN)[0] == 75
         assert RunFolder(home / "run").status().state is State.INTERRUPTED
         assert call("resume", "run", "--quiet")[0] == 0
         assert results(home / "run") == results(whole)

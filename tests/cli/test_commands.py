@@ -283,7 +283,11 @@ class TestTheGroup:
         ("raised", "code", "said"),
         [
             (KeyboardInterrupt(), 130, "mtlkit: interrupted"),
-            (InterruptedRunError("stopped; continue with `mtlkit resume r`"), 2, "mtlkit resume r"),
+            (
+                InterruptedRunError("stopped; continue with `mtlkit resume r`"),
+                75,
+                "mtlkit resume r",
+            ),
         ],
     )
     def test_being_interrupted(self, raised, code, said, call, monkeypatch):

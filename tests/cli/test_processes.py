@@ -1,17 +1,19 @@
 """The command line as a module, in one process and in two."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
 from torch.testing import assert_close
 
 from mtlkit.runs.storage.folder import RunFolder, State
-from mtlkit.training.checkpoint import saved_steps
+from mtlkit.training.saved_steps import saved_steps
 
 RECIPE = """
 data: {type: table, file: cells.csv, labels: [kind, area], numeric: [area]}
@@ -19,6 +21,7 @@ backbone: {type: mlp, hidden: [8]}
 tasks: {kind: {}, area: {head: regression}}
 train: {epochs: 60, batch: 16, checkpoint_every: 20, threads: 1}
 """
+HERE = Path(__file__).parent
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
@@ -33,13 +36,19 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def start(folder):
-    """Start ``python -m mtlkit`` in `folder`, in two processes after ``two=True``."""
+    """Start ``python -m mtlkit`` in `folder`, in two processes after ``two=True``.
+
+    With `kills`, processes kill themselves as in `lost.py`.
+    """
     env = {**os.environ, "MTLKIT_PLUGINS": "none", "OMP_NUM_THREADS": "1"}
 
-    def run(*arguments, two=False):
+    def run(*arguments, two=False, restarts=0, kills=""):
+        launcher = [*TORCHRUN, f"--max-restarts={restarts}"] if two else []
+        program = [str(HERE / "lost.py")] if kills else ["-m", "mtlkit"]
         return subprocess.Popen(
-            [sys.executable, *(TORCHRUN if two else []), "-m", "mtlkit", *arguments],
-            cwd=folder, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            [sys.executable, *launcher, *program, *arguments],
+            cwd=folder, env={**env, "KILLS": kills}, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
 
     return run
@@ -83,3 +92,32 @@ def test_two_processes_resume_bit_for_bit(start, folder, whole):
     assert stopped.status().state is State.INTERRUPTED
     output(start("resume", "stopped", "--quiet", two=True))
     assert stopped.model.read_bytes() == whole.model.read_bytes()
+
+
+def test_torchrun_restarts_processes_that_are_killed_and_the_bits_are_the_same(
+    start, folder, whole
+):
+    run = RunFolder(folder / "killed")
+    process = start(
+        "train", "cells.yaml", "--out", "killed", "--quiet", "--or-resume",
+        two=True, restarts=3, kills="1@30 0@70",
+    )  # fmt: skip
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err[-4000:]
+    assert out == "model:  killed/model.safetensors\nreport: killed/report.html\n"
+    for rank in (0, 1):
+        assert re.search(rf"killed: process {rank} \(pid \d+ on \S+\) was lost: it was kill", err)
+    for file in ("model", "log"):
+        assert getattr(run, file).read_bytes() == getattr(whole, file).read_bytes()
+
+
+def test_a_lost_first_process_leaves_an_interrupted_run(start, folder):
+    process = start("train", "cells.yaml", "--out", "lost", "--quiet", two=True, kills="0@30")
+    _, err = process.communicate(timeout=120)
+    # torchrun kills a process that does not end within 30 seconds
+    assert re.search(r"exitcode +: 75 ", err), err[-4000:]
+    status = RunFolder(folder / "lost").status()
+    assert (status.state, status.step, status.steps) == (State.INTERRUPTED, 20, 180)
+    assert status.reason.startswith("process 0 (pid ")
+    listed = output(start("runs", ".", "--state", "interrupted"))
+    assert re.search(r"^lost +run +interrupted +20 of 180 ", listed, re.MULTILINE)

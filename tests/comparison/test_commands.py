@@ -119,7 +119,7 @@ def test_runs_are_listed_filtered_and_sorted(called, made):
     code, out, _ = called("runs", made[0].path.parent)
     assert code == 0
     header, study = out.splitlines()
-    assert header.split()[:5] == ["folder", "kind", "state", "weighting", "metrics"]
+    assert header.split()[:6] == ["folder", "kind", "state", "step", "weighting", "metrics"]
     assert "study" in study
     assert "finished" in study
     asked = ("--where", "weighting=gls", "--where", "train.test=True", "--state", "finished")

@@ -26,6 +26,7 @@ PAGES = [
         for name in (
             *(
                 "runs",
+                "preemption",
                 "models",
                 "recipes",
                 "train",
@@ -53,7 +54,7 @@ ELSEWHERE = {
 """The commands of the guide that are run by other tests, and by which."""
 
 LOCAL_INSTALL = re.compile(r"pip install --editable \./(\S+)")
-FILE_NAME = re.compile(r"# ([\w./-]+\.(?:yaml|toml|py))\n")
+FILE_NAME = re.compile(r"(?:#!.*\n)?# ([\w./-]+\.(?:yaml|toml|py|sh|sbatch))\n")
 PLUGIN_FILE = re.compile(r"# mtlkit_(\w+)/plugin\.py\n(?:# made for plugin API (\S+)\n)?")
 
 

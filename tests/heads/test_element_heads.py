@@ -103,7 +103,7 @@ def test_fused_losses_of_maps_and_tokens_are_those_of_each_head(head, spec, targ
     heads = {task: head.build(spec, target) for task in ("one", "two")}
     features = torch.randn(3, *shape, requires_grad=True)
     targets = {task: codes(3, *size) for task in heads}
-    fused = head_losses(heads, dict.fromkeys(heads, features), targets)
+    fused = head_losses(heads, dict.fromkeys(heads, features), targets, dict.fromkeys(heads, ""))
     inputs = [features, *(p for module in heads.values() for p in module.parameters())]
     both = []
     for losses in (fused, {task: m.loss(features, targets[task]) for task, m in heads.items()}):

@@ -1,5 +1,6 @@
 """Heads that read the same features are one call of an op, and lose what each would by itself."""
 
+from collections.abc import Mapping
 from types import SimpleNamespace
 
 import attrs
@@ -103,6 +104,27 @@ def heads_and_targets():
     return heads, targets
 
 
+def shared_by(heads):
+    """The sources of heads that all read the shared features."""
+    return dict.fromkeys(heads, "")
+
+
+class Scaled(Mapping):
+    """Features that are computed when they are read, so that a new tensor can reuse an id."""
+
+    def __init__(self, features, factors):
+        self.features, self.factors = features, factors
+
+    def __getitem__(self, task):
+        return self.features * self.factors[task]
+
+    def __iter__(self):
+        return iter(self.factors)
+
+    def __len__(self):
+        return len(self.factors)
+
+
 @pytest.fixture
 def calls(monkeypatch):
     """The numbers of classes of the heads in each call of a fused op."""
@@ -123,7 +145,7 @@ def test_every_head_loses_what_it_would_by_itself(name):
     heads, targets = heads_and_targets()
     features = torch.randn(4, 6, requires_grad=True)
     with use(multi_head_cross_entropy=name):
-        fused = head_losses(heads, dict.fromkeys(heads, features), targets)
+        fused = head_losses(heads, dict.fromkeys(heads, features), targets, shared_by(heads))
     assert set(fused) == set(heads)
     inputs = [features, *(p for head in heads.values() for p in head.parameters())]
     weights = torch.rand(len(heads), 4)
@@ -143,18 +165,28 @@ def test_every_head_loses_what_it_would_by_itself(name):
 def test_heads_with_equal_options_and_shared_features_are_one_call(calls):
     heads, targets = heads_and_targets()
     shared = torch.randn(4, 6)
-    head_losses(heads, dict.fromkeys(heads, shared), targets)
+    read = dict.fromkeys(heads, shared)
+    head_losses(heads, read, targets, shared_by(heads))
     assert calls == [[9, 3, 5, 2], [2, 4]]  # the plain ones, and those with label smoothing
     calls.clear()
-    head_losses(
-        heads,
-        {task: shared.clone() if task in ("who", "smooth") else shared for task in heads},
-        targets,
-    )
-    assert calls == [[3, 5, 2]]  # a head with its own features is computed alone
+    head_losses(heads, read, targets, shared_by(heads) | {"who": "own", "smooth": "own"})
+    assert calls == [[3, 5, 2]]  # "smooth" has other options than "who"
     calls.clear()
-    head_losses(heads, {task: shared.clone() for task in heads}, targets)
+    head_losses(heads, read, targets, {task: task for task in heads})
     assert calls == []
+
+
+def test_heads_of_different_sources_are_not_fused_if_their_tensors_reuse_an_id(calls):
+    plain = Classification()
+    heads = {
+        name: plain.build(WIDTH, ClassTarget(names=("a", "b", "c"))) for name in ("one", "two")
+    }
+    features = Scaled(torch.randn(4, 6), {"one": 1.0, "two": 2.0})
+    targets = dict.fromkeys(heads, torch.tensor([0, 1, 2, 0]))
+    losses = head_losses(heads, features, targets, {"one": "one", "two": "two"})
+    assert calls == []
+    for task, head in heads.items():
+        torch.testing.assert_close(losses[task], head.loss(features[task], targets[task]))
 
 
 def test_an_extra_option_of_a_subclass_is_not_dropped():
@@ -163,7 +195,9 @@ def test_an_extra_option_of_a_subclass_is_not_dropped():
         for name in ("one", "two")
     }
     shared, target = torch.randn(4, 6), torch.tensor([0, 1, 2, 0])
-    losses = head_losses(heads, dict.fromkeys(heads, shared), dict.fromkeys(heads, target))
+    losses = head_losses(
+        heads, dict.fromkeys(heads, shared), dict.fromkeys(heads, target), shared_by(heads)
+    )
     for task, head in heads.items():
         assert head.fusion() is None
         likelihood = head(shared).softmax(dim=1)[torch.arange(4), target]
@@ -203,13 +237,13 @@ def test_every_field_of_a_description_reaches_the_ops_or_prevents_fusion(monkeyp
 def test_an_overridden_loss_is_the_one_that_is_called(monkeypatch, where):
     heads, targets = heads_and_targets()
     shared = torch.randn(4, 6)
-    before = head_losses(heads, dict.fromkeys(heads, shared), targets)
+    before = head_losses(heads, dict.fromkeys(heads, shared), targets, shared_by(heads))
     plain = heads["pose"].loss
     if where == "instance":
         monkeypatch.setattr(heads["pose"], "loss", lambda *given: 10 * plain(*given))
     else:
         heads["pose"].__class__ = Doubled
-    after = head_losses(heads, dict.fromkeys(heads, shared), targets)
+    after = head_losses(heads, dict.fromkeys(heads, shared), targets, shared_by(heads))
     factor = 10 if where == "instance" else 2
     torch.testing.assert_close(after["pose"], factor * before["pose"])
     torch.testing.assert_close(after["who"], before["who"])

@@ -64,7 +64,7 @@ MAPS = "maps: {ground: {files: '{stem}.png', classes: [road, sky]}}"
 def test_a_star_selects_among_the_labels_of_images(options, names):
     recipe = read(
         f"data: {{type: images, folder: f, size: 32, {options}}}\nbackbone: mlp\n"
-        "tasks: {'*': {}}",
+        "tasks: {'*': {head: classification}}",
     )
     assert list(recipe.tasks) == names
 

@@ -18,7 +18,7 @@ import torch
 from mtlkit.errors import MtlkitError
 from mtlkit.runs import execution
 from mtlkit.runs.fit import fit, resume
-from mtlkit.training.checkpoint import saved_steps
+from mtlkit.training.saved_steps import saved_steps
 from mtlkit.training.update import Updater
 
 CASES = {

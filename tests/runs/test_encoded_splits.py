@@ -3,8 +3,10 @@
 import pytest
 import torch
 
+import mtlkit
 from mtlkit import Task
 from mtlkit.assembly import assembly_of
+from mtlkit.backbones import MLP
 from mtlkit.data import (
     Categorical,
     ClassMapTarget,
@@ -13,10 +15,19 @@ from mtlkit.data import (
     MultiLabelTarget,
     Numeric,
     Split,
+    Table,
+    TokenTarget,
     VectorTarget,
 )
 from mtlkit.errors import DataError
-from mtlkit.heads import MultiLabel, Regression, Segmentation, VectorRegression
+from mtlkit.heads import (
+    Classification,
+    MultiLabel,
+    Regression,
+    Segmentation,
+    TokenClassification,
+    VectorRegression,
+)
 from mtlkit.runs.encoded_splits import encoded_splits
 
 
@@ -44,9 +55,9 @@ def classes(*values):
     return Categorical.of([*values, *"abab"][:4])
 
 
-def checked(task, train, **others):
+def checked(task, train, note=None, **others):
     data = Data(train=split(train), **others)
-    return encoded_splits(data, {"y": task}, assembly_of(data, {"y": task}))
+    return encoded_splits(data, {"y": task}, assembly_of(data, {"y": task}), note)
 
 
 GROUND = ClassMapTarget(names=("sky", "road"))
@@ -95,6 +106,62 @@ def test_a_later_split_that_disagrees_is_named(name, task, train, other, message
     assert checked(task, train, **{name: split(train)}).keys() == {"train", name}
     with pytest.raises(DataError, match=message):
         checked(task, train, **{name: split(other)})
+
+
+@pytest.mark.parametrize("name", ["validation", "test"])
+@pytest.mark.parametrize(
+    ("head", "train", "later"),
+    [
+        (
+            Classification(),
+            Categorical(torch.tensor([0, 0, -1, 0]), ("dog", "cat")),
+            Categorical(torch.tensor([0, 1, -1, 0]), ("dog", "cat")),
+        ),
+        (
+            MultiLabel(),
+            Labels(MultiLabelTarget(names=("dog", "cat")), torch.tensor([[1, 0]] * 4)),
+            Labels(MultiLabelTarget(names=("dog", "cat")), torch.tensor([[1, 0]] * 3 + [[0, 1]])),
+        ),
+        (
+            TokenClassification(),
+            Labels(TokenTarget(names=("dog", "cat")), torch.tensor([[0, -1]] * 4)),
+            Labels(TokenTarget(names=("dog", "cat")), torch.tensor([[0, -1]] * 3 + [[1, -1]])),
+        ),
+        (
+            Segmentation(),
+            Labels(ClassMapTarget(names=("dog", "cat")), Maps(code=0)),
+            Labels(ClassMapTarget(names=("dog", "cat")), Maps(code=1)),
+        ),
+    ],
+    ids=["class", "multi-label", "tokens", "maps on access"],
+)
+def test_a_stated_class_that_only_a_later_split_has_is_noted(name, head, train, later):
+    notes = []
+    checked(Task(head=head), train, note=notes.append, **{name: split(later)})
+    assert notes == [
+        f"tasks.y: the {name} split has classes of the label 'y' that no training sample has, so "
+        f"they cannot be learned: cat"
+    ]
+    notes.clear()
+    checked(Task(head=head), later, note=notes.append, **{name: split(train)})
+    assert notes == []  # training may have more
+
+
+def test_a_run_prints_the_note_before_training(tmp_path, capsys):
+    rows = [f"{i / 10},{'cat' if i > 27 else 'dog'},{part}" for i, part in
+            enumerate(["train"] * 20 + ["validation"] * 4 + ["test"] * 6)]  # fmt: skip
+    (tmp_path / "rows.csv").write_text("\n".join(["x,kind,split", *rows]) + "\n")
+    recipe = mtlkit.Recipe(
+        data=Table(
+            file=tmp_path / "rows.csv", labels=("kind",), vocabulary={"kind": ("dog", "cat")}
+        ),
+        backbone=MLP(hidden=(4,)),
+        tasks={"kind": Task()},
+        train=mtlkit.Train(epochs=1, batch=8, threads=1),
+    )
+    mtlkit.fit(recipe, tmp_path / "run", report=False)
+    printed = capsys.readouterr().err
+    assert "note: tasks.kind: the test split has classes of the label 'kind' that no " in printed
 
 
 def test_a_class_that_only_an_open_test_has_counts_as_missing():

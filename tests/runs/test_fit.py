@@ -31,7 +31,7 @@ from mtlkit.runs.prediction.predict import load_model
 from mtlkit.runs.storage.folder import RunFolder, State, read_json
 from mtlkit.task import Task
 from mtlkit.training import checkpoint, loop
-from mtlkit.training.checkpoint import saved_steps
+from mtlkit.training.saved_steps import saved_steps
 from mtlkit.training.update import Updater
 from mtlkit.weightings import Dynamic, Equal, Fixed
 

@@ -17,7 +17,7 @@ from mtlkit.runs.fit import fit, resume
 from mtlkit.runs.storage.folder import RunFolder
 from mtlkit.runs.storage.plugin_agreement import differences
 from mtlkit.training import throughput
-from mtlkit.training.checkpoint import saved_steps
+from mtlkit.training.saved_steps import saved_steps
 from mtlkit.training.update import Updater
 
 HERE = Path(__file__).parent

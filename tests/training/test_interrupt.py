@@ -19,6 +19,14 @@ def test_the_first_signal_is_a_wish_and_the_second_stops(number):
             os.kill(os.getpid(), signal.SIGINT)
 
 
+@pytest.mark.parametrize("number", [one for one in SIGNALS if one != signal.SIGINT])
+def test_a_scheduler_may_repeat_its_signal(number):
+    with stop_on_signal() as stop_request:
+        for _ in range(3):
+            os.kill(os.getpid(), number)
+        assert stop_request.requested
+
+
 def test_handlers_come_back_after_an_error():
     before = [signal.getsignal(number) for number in SIGNALS]
     with pytest.raises(ZeroDivisionError), stop_on_signal():

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from mtlkit.cli import current_catalog
-from mtlkit.cli.commands.train import print_files
+from mtlkit.cli.commands.train import interruptible, print_files
 from mtlkit.cli.options import accept_option, beside_option
 from mtlkit.plugins.command_options import cache_option
 
@@ -23,17 +23,16 @@ def resume(
 
     A changed recipe, version, number of processes, data or log is refused without --accept.
     """
-    from mtlkit.data.source import Loading
-    from mtlkit.runs import fit
+    with interruptible():
+        from mtlkit.data.source import Loading
+        from mtlkit.runs import fit
 
-    loading = Loading(cache=cache)
-    print_files(
-        fit.resume(
+        resumed = fit.resume(
             run,
             catalog=current_catalog(),
-            loading=loading,
+            loading=Loading(cache=cache),
             quiet=quiet,
             beside=beside,
             accept=accept,
         )
-    )
+    print_files(resumed)

@@ -51,6 +51,7 @@ def runs(
             str(run.path),
             run.kind,
             run.state,
+            run.progress,
             run.what,
             numbers(run),
             duration(run.seconds),
@@ -62,7 +63,7 @@ def runs(
         raise RunError(f"{folder}: no run below it matches; `mtlkit runs {folder}` lists all")
     if not rows:
         raise RunError(f"{folder}: holds no run; `mtlkit train RECIPE` writes one")
-    header = ("folder", "kind", "state", "weighting", "metrics", "trained", "changed")
+    header = ("folder", "kind", "state", "step", "weighting", "metrics", "trained", "changed")
     for line in aligned([header, *rows]):
         echo(line)
     if opens:

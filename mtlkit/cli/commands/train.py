@@ -1,6 +1,8 @@
 """``mtlkit train``: train and evaluate a recipe, and write its report."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,6 +10,7 @@ import click
 
 from mtlkit.cli import current_catalog
 from mtlkit.cli.options import beside_option, set_option
+from mtlkit.errors import InterruptedRunError
 from mtlkit.plugins.command_options import cache_option
 from mtlkit.printable import echo
 
@@ -21,6 +24,26 @@ def print_files(run: "Run") -> None:
         echo(f"model:  {run.model}\nreport: {run.report}")
 
 
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Raise an `InterruptedRunError` on a signal that arrives before the run handles it.
+
+    torchrun ends its processes by a signal, which would wait for the end of a blocked operation.
+    """
+    from mtlkit.training.signals import interrupt_on_signal
+
+    if "RANK" in os.environ:
+        yield
+        return
+    try:
+        with interrupt_on_signal():
+            yield
+    except KeyboardInterrupt:
+        raise InterruptedRunError(
+            "stopped at once; repeat the command, or resume the run"
+        ) from None
+
+
 @click.command()
 @click.argument("recipe", type=click.Path(path_type=Path))
 @set_option
@@ -30,6 +53,7 @@ def print_files(run: "Run") -> None:
     metavar="DIR",
     help="The run's folder, new or empty; by default runs/ and the recipe's name.",
 )
+@click.option("--or-resume", is_flag=True, help="Resume the run of RECIPE in DIR if it has begun.")
 @beside_option
 @cache_option
 @click.option("--quiet", is_flag=True, help="Show no progress.")
@@ -37,6 +61,7 @@ def train(
     recipe: Path,
     overrides: tuple[str, ...],
     out: Path | None,
+    or_resume: bool,
     beside: tuple[Path, ...],
     cache: Path,
     quiet: bool,
@@ -44,19 +69,22 @@ def train(
     """Train and evaluate what the file RECIPE describes.
 
     A folder that holds a run is refused rather than overwritten. Ctrl-C saves a checkpoint and
-    prints how to resume; a second one stops at once.
+    prints how to resume; a second one stops at once. With --or-resume, repeating the command
+    resumes the run, and reports a finished one. A run that was stopped exits with 75.
     """
-    from mtlkit.data.source import Loading
-    from mtlkit.recipe_io import load_recipe
-    from mtlkit.runs.fit import fit
+    with interruptible():
+        from mtlkit.data.source import Loading
+        from mtlkit.recipe_io import load_recipe
+        from mtlkit.runs.fit import fit
 
-    catalog = current_catalog()
-    run = fit(
-        load_recipe(recipe, catalog, overrides),
-        out or Path("runs") / recipe.stem,
-        catalog=catalog,
-        loading=Loading(cache=cache, base=recipe.parent),
-        quiet=quiet,
-        beside=beside,
-    )
+        catalog = current_catalog()
+        run = fit(
+            load_recipe(recipe, catalog, overrides),
+            out or Path("runs") / recipe.stem,
+            catalog=catalog,
+            loading=Loading(cache=cache, base=recipe.parent),
+            quiet=quiet,
+            beside=beside,
+            or_resume=or_resume,
+        )
     print_files(run)

@@ -14,6 +14,7 @@ from mtlkit.report.evaluation import Evaluation, MetricScale, read_metrics
 from mtlkit.runs.storage.changes import require_recipe
 from mtlkit.runs.storage.folder import RunFolder, State, Status, read_json
 from mtlkit.runs.storage.lock import is_locked
+from mtlkit.training.saved_steps import saved_steps
 
 TYPE = ".type"
 DAMAGED = "damaged"
@@ -23,6 +24,7 @@ DAMAGED = "damaged"
 class ListedRun:
     """A run or a study: its path, its state and its metrics.
 
+    `progress` is the step of a run up to its last checkpoint or its end, and the number of steps.
     `options` are those of its recipe by their paths; `headlines` are the metrics to show first.
     """
 
@@ -30,6 +32,7 @@ class ListedRun:
     kind: str
     state: str
     what: str
+    progress: str = ""
     options: Mapping[str, str] = attrs.field(factory=dict)
     metrics: Mapping[str, float] = attrs.field(factory=dict)
     scales: Mapping[str, MetricScale] = attrs.field(factory=dict)
@@ -102,7 +105,10 @@ def _run(folder: RunFolder) -> ListedRun:
     begun = Status(state=State.RUNNING)
     status = folder.status() if folder.status_file.exists() else begun
     dead = status.state is State.RUNNING and not is_locked(folder.path)
-    state, seconds = "killed" if dead else status.state.value, float(status.seconds)
+    state = "killed" if dead else status.state.value
+    if state == State.RUNNING.value:
+        state += f" (pid {status.pid} on {status.host})"
+    step = max([status.step, *saved_steps(folder.checkpoints)])
     evaluation = Evaluation()
     if folder.evaluation.exists():
         evaluation = read_metrics(read_json(folder.evaluation))
@@ -112,11 +118,12 @@ def _run(folder: RunFolder) -> ListedRun:
         kind="run",
         state=state,
         what=options.get("weighting.type", "?").partition("@")[0],
+        progress=f"{step} of {status.steps}" if status.steps else "",
         options=options,
         metrics=evaluation.metrics,
         scales=evaluation.scales,
         headlines=evaluation.headlines,
-        seconds=seconds,
+        seconds=status.seconds,
         date=_changed(folder.provenance, folder.status_file),
         report=folder.report,
     )

@@ -51,14 +51,12 @@ class SourceGroup(DataSource):
     label: str = "source"
 
     @property
-    def label_names(self) -> tuple[str, ...]:
-        return tuple(
-            dict.fromkeys(
-                self.rename.get(name, {}).get(label, label)
-                for name, source in self.sources.items()
-                for label in source.label_names
-            )
-        )
+    def label_targets(self) -> Mapping[str, type[Target]]:
+        return {
+            self.rename.get(name, {}).get(label, label): target
+            for name, source in self.sources.items()
+            for label, target in source.label_targets.items()
+        }
 
     def load(self, loading: Loading) -> Data:
         return self.joined(self.loaded(loading))

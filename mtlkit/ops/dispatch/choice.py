@@ -3,6 +3,10 @@
 An explicit choice that cannot run is an error that states why. Everything is decided from the
 request before the call, so that it can be traced: a compiled graph keeps the choice it was traced
 with.
+
+The context is ambient, like `torch.autocast`: an op runs in the `forward` of heads, routers and
+users' modules, whose signatures have no argument for it. It holds what `use` is passed, the choices
+and the op table, and never a catalog; it loads no plugin, and `implementation` overrides it.
 """
 
 import os

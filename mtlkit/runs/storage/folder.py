@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from enum import Enum
@@ -36,7 +37,7 @@ class State(Enum):
 
 @attrs.frozen(kw_only=True)
 class Status:
-    """Recorded status of a run; the process named by `pid` may have ended."""
+    """Recorded status of a run; the process `pid` of the machine `host` may have ended."""
 
     state: State = attrs.field(converter=State)
     step: int = attrs.field(default=0, converter=int)  # updates up to the last checkpoint or end
@@ -47,6 +48,12 @@ class Status:
     checksums: Mapping[str, str] = attrs.field(factory=dict)  # of files, once training has ended
     untrained: tuple[str, ...] = ()  # parameters that no loss reaches
     pid: int = attrs.field(default=0, converter=int)
+    host: str = ""
+
+    @classmethod
+    def running(cls, **facts: Any) -> "Status":
+        """Return the status, with the given `facts`, of a run on which this process works."""
+        return cls(state=State.RUNNING, pid=os.getpid(), host=socket.gethostname(), **facts)
 
 
 @attrs.frozen

@@ -76,9 +76,8 @@ def splits_into_stem_and_tail(subject: Subject) -> None:
         whole, parts = module(inputs), module.tail(module.stem(inputs))
     require(torch.equal(whole, parts), "tail(stem(x)) is not what forward computes")
     tail = module.new_tail()
-    existing = {id(parameter) for parameter in module.parameters()}
     require(
-        all(id(parameter) not in existing for parameter in tail.parameters()),
+        set(module.parameters()).isdisjoint(tail.parameters()),
         "new_tail returns weights of the backbone",
     )
     width = tuple(tail.eval()(module.stem(inputs)).shape)

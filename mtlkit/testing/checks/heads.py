@@ -171,7 +171,7 @@ def returns_the_same_loss_when_fused(subject: Subject) -> None:
     alone = {name: head.loss(features, target) for name, head in heads.items()}
     read: dict[str, Tensor] = dict.fromkeys(heads, features)
     labels: dict[str, Tensor] = dict.fromkeys(heads, target)
-    fused = head_losses(heads, read, labels)
+    fused = head_losses(heads, read, labels, dict.fromkeys(heads, "shared"))
     require(
         all(torch.allclose(fused[name], alone[name], rtol=1e-4, atol=1e-5) for name in heads),
         "`fusion` describes another loss than `loss` computes",

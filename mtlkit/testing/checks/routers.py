@@ -134,11 +134,11 @@ def lists_modules_behind_the_features(subject: Subject) -> None:
     ends = [features.shared, *features.per_task.values()]
     torch.autograd.backward([end.sum() for end in ends])
     branches = [m for m in model.router.modules() if isinstance(m, BranchesModule)]
-    behind = {id(p) for m in (*model.router.own_modules(), *branches) for p in m.parameters()}
+    behind = {p for m in (*model.router.own_modules(), *branches) for p in m.parameters()}
     wrong = [
         name
         for name, p in model.router.named_parameters()
-        if p.requires_grad and (p.grad is None) != (id(p) in behind)
+        if p.requires_grad and (p.grad is None) != (p in behind)
     ]
     require(
         not wrong,

@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from typing import Any
 
@@ -13,14 +13,19 @@ from torch import Tensor
 
 from mtlkit.errors import RunError
 from mtlkit.ops.row_shard import PATIENCE
+from mtlkit.training.devices.heartbeat import Heartbeat
 
 
 @attrs.frozen
 class Ranks:
-    """The rank of this process and the world size; a single process needs no process group."""
+    """The rank of this process and the world size; a single process needs no process group.
+
+    `heartbeat` detects lost processes of a group that mtlkit has joined.
+    """
 
     rank: int = 0
     world: int = 1
+    heartbeat: Heartbeat | None = attrs.field(default=None, eq=False, repr=False)
 
     @property
     def first(self) -> bool:
@@ -66,12 +71,21 @@ class Ranks:
             for part, length in zip(gathered, lengths, strict=True)
         ]
 
+    def first_ones(self, value: bool, device: torch.device) -> bool:
+        """Return the `value` of the first process, whose view of the files counts."""
+        return self.texts(str(value), device)[0] == str(True)
+
+    def explaining(self) -> AbstractContextManager[None]:
+        """Raise the end of another process in place of the `RuntimeError` that it causes here."""
+        return nullcontext() if self.heartbeat is None else self.heartbeat.explaining()
+
     def wait(self) -> None:
         """Wait until every process calls this; raise `RunError` if another one failed."""
         if self.world == 1:
             return
         try:
-            dist.barrier()
+            with self.explaining():
+                dist.barrier()
         except RuntimeError as cause:
             raise RunError(
                 f"process {self.rank}: another process of this run failed; see its error"
@@ -101,6 +115,9 @@ def process_group(device: torch.device) -> Iterator[Ranks]:
     Without torchrun the process is alone. The backend is NCCL on CUDA and gloo on a CPU. Processes
     can join repeatedly, as in a script that fits several recipes. The addresses of a destroyed
     group remain in torchrun's store, so each group has a separate prefix in it.
+
+    Raises `InterruptedRunError` if another process is lost, and `RunError` if it fails. A process
+    whose operations wait for it all the same is ended after `SILENCE` and `GRACE`, two minutes.
     """
     if dist.is_available() and dist.is_initialized():
         yield Ranks(dist.get_rank(), dist.get_world_size())
@@ -112,6 +129,9 @@ def process_group(device: torch.device) -> Iterator[Ranks]:
 
         store, rank, world = _torchrun_store()
         group = store.add(f"mtlkit/joined by {rank}", 1)  # the same number on every rank
+        # an own connection: a blocked operation of the group must not keep a beat back
+        beats = PrefixStore(f"mtlkit/heartbeat {group}", store.clone())
+        heartbeat = Heartbeat(beats, rank, world)
         dist.init_process_group(
             "nccl" if cuda else "gloo",
             store=PrefixStore(f"mtlkit/group {group}", store),
@@ -120,12 +140,14 @@ def process_group(device: torch.device) -> Iterator[Ranks]:
             timeout=PATIENCE,
             device_id=device if cuda else None,
         )
-        try:
-            yield Ranks(rank, world)
-        finally:
-            # DDP modules reference the group, whose threads reference Python tensors; if these
-            # live until the interpreter exits, the process may abort (pytorch/pytorch#179291)
-            gc.collect()
-            dist.destroy_process_group()
+        with heartbeat.beating():
+            try:
+                with heartbeat.telling():
+                    yield Ranks(rank, world, heartbeat)
+            finally:
+                # DDP modules reference the group, whose threads reference Python tensors; if these
+                # live until the interpreter exits, the process may abort (pytorch/pytorch#179291)
+                gc.collect()
+                dist.destroy_process_group()
     else:
         yield Ranks()

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlkit.model import MultiTaskModel
 from mtlkit.routers.base import Features
@@ -66,10 +66,10 @@ class ModelPass(ForwardPass[MicroBatch]):
     def __init__(self, model: MultiTaskModel, autocast: Autocast = nullcontext) -> None:
         super().__init__(autocast)
         self.model = model
-        before = {id(p) for p in shared_parameters(model.router)}
-        self._behind = [p for p in model.parameters() if id(p) not in before]
+        before = set(shared_parameters(model.router))
+        self._behind = [p for p in model.parameters() if p not in before]
         self._tasks = _tasks_of(model)
-        self.separate = all(id(p) in self._tasks for p in self._behind)
+        self.separate = all(p in self._tasks for p in self._behind)
 
     def losses(self, part: MicroBatch, update: UpdateInfo) -> PassLosses:
         features = self.model.features(part.inputs)
@@ -91,7 +91,7 @@ class ModelPass(ForwardPass[MicroBatch]):
         if self.scale is not None:
             rows /= self.scale
         at_heads = unscaled(at_heads, self.scale)
-        tasks = [self._tasks[id(p)] for p in behind] if self.separate else ()
+        tasks = [self._tasks[p] for p in behind] if self.separate else ()
         return TaskGradients(
             detached, losses, rows, behind, at_heads, self.scale, mean=mean, tasks=tasks
         )
@@ -102,12 +102,12 @@ class ModelPass(ForwardPass[MicroBatch]):
         )
 
 
-def _tasks_of(model: MultiTaskModel) -> dict[int, int]:
-    """Return the index of the one task whose head or adapter has a parameter, by the id of it."""
-    tasks: dict[int, int] = {}
-    shared: set[int] = set()
+def _tasks_of(model: MultiTaskModel) -> dict[nn.Parameter, int]:
+    """Return the index of the one task whose head or adapter has a parameter, by parameter."""
+    tasks: dict[nn.Parameter, int] = {}
+    shared: set[nn.Parameter] = set()
     for index, task in enumerate(model.tasks):
         for parameter in model.own_parameters(task):
-            shared |= {id(parameter)} & tasks.keys()
-            tasks[id(parameter)] = index
+            shared |= {parameter} & tasks.keys()
+            tasks[parameter] = index
     return {key: index for key, index in tasks.items() if key not in shared}

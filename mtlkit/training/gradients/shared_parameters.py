@@ -29,8 +29,8 @@ def _shared_modules(router: RouterModule) -> list[nn.Module]:
     """
     branches = [m for m in router.modules() if isinstance(m, BranchesModule)]
     behind = (*branches, *router.own_modules())
-    inside = {id(inner) for module in behind for inner in module.modules()}
-    return [module for module in router.modules() if id(module) not in inside]
+    inside = {inner for module in behind for inner in module.modules()}
+    return [module for module in router.modules() if module not in inside]
 
 
 def _trained(module: nn.Module) -> list[nn.Parameter]:

@@ -13,13 +13,13 @@ from mtlkit.training.sharding.whole_model import is_fsdp_shard, local_part
 def clip_gradients(
     parameters: Iterable[nn.Parameter],
     largest: float,
-    shards: Mapping[int, RowShard],
+    shards: Mapping[Tensor, RowShard],
     ranks: Ranks,
 ) -> Tensor:
     """Scale all gradients so that their norm is at most `largest`; return the norm before.
 
-    A replicated parameter counts once. Of one that is divided among processes (in `shards` by `id`,
-    or by FSDP2), each process adds the part that it holds.
+    A replicated parameter counts once. Of one that is divided among processes (in `shards`, or by
+    FSDP2), each process adds the part that it holds.
 
     >>> weight = nn.Parameter(torch.zeros(2))
     >>> weight.grad = torch.tensor([3.0, 4.0])
@@ -32,7 +32,7 @@ def clip_gradients(
     divided: list[Tensor] = []
     for parameter in parameters:
         if parameter.grad is not None:
-            inside = id(parameter) in shards or is_fsdp_shard(parameter)
+            inside = parameter in shards or is_fsdp_shard(parameter)
             (divided if inside else replicated).append(_values(parameter))
     norm = torch.nn.utils.get_total_norm(replicated)
     if divided:

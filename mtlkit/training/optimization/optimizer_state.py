@@ -64,18 +64,18 @@ def optimizer_state(optimizer: torch.optim.Optimizer) -> OptimizerState:
 
 
 def whole_optimizer_state(
-    optimizer: torch.optim.Optimizer, shards: Mapping[int, RowShard]
+    optimizer: torch.optim.Optimizer, shards: Mapping[Tensor, RowShard]
 ) -> OptimizerState:
     """Return the state of `optimizer`, on the first process with whole tensors.
 
-    `shards` are those of parameters, by `id`.
+    `shards` are those of parameters.
     """
     state = optimizer_state(optimizer)
     owners = [p for group in optimizer.param_groups for p in group["params"]]
     tensors = {}
     for key, value in state.tensors.items():
         owner = owners[int(key.partition(".")[0])]
-        shard = shards.get(id(owner))
+        shard = shards.get(owner)
         per_row = shard is not None and value.dim() > 0 and len(value) == len(owner)
         tensors[key] = whole_tensor(value, shard if per_row else None)
     return attrs.evolve(state, tensors=tensors)

@@ -32,9 +32,9 @@ def row_shards(module: nn.Module) -> dict[str, RowShard]:
     }
 
 
-def shards_by_id(module: nn.Module) -> dict[int, RowShard]:
-    """Return `row_shards`, by the `id` of the parameter."""
-    return {id(module.get_parameter(name)): shard for name, shard in row_shards(module).items()}
+def parameter_shards(module: nn.Module) -> dict[Tensor, RowShard]:
+    """Return `row_shards`, by parameter."""
+    return {module.get_parameter(name): shard for name, shard in row_shards(module).items()}
 
 
 def is_fsdp_shard(tensor: object) -> bool:

@@ -25,6 +25,7 @@ from mtlkit.data import (
     Loading,
     MultiLabelTarget,
     Split,
+    Target,
     VectorTarget,
     chunks,
 )
@@ -63,6 +64,15 @@ class CamVid(DataSource):
 
     folder: Path = Path("camvid")
     size: tuple[int, int] = (120, 160)
+
+    @property
+    def label_targets(self) -> Mapping[str, type[Target]]:
+        return {
+            "classes": ClassMapTarget,
+            "edges": ClassMapTarget,
+            "presence": MultiLabelTarget,
+            "shares": VectorTarget,
+        }
 
     def load(self, loading: Loading) -> Data:
         data = self._images().load(loading)

@@ -13,7 +13,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtlkit.data import Categorical, Data, DataSource, Images, Loading, RandomSplit, Split
+from mtlkit.data import (
+    Categorical,
+    ClassTarget,
+    Data,
+    DataSource,
+    Images,
+    Loading,
+    RandomSplit,
+    Split,
+    Target,
+)
 from mtlkit.plugins import MISSING, DataError, MissingExtraError, at_least
 from mtlkit_benchmarks.random_splits import random_splits
 
@@ -52,8 +62,8 @@ class OfficeCaltech10(DataSource):
     )
 
     @property
-    def label_names(self) -> tuple[str, ...]:
-        return DOMAINS
+    def label_targets(self) -> Mapping[str, type[Target]]:
+        return dict.fromkeys(DOMAINS, ClassTarget)
 
     def load(self, loading: Loading) -> Data:
         if self.surf:

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtlkit.data import Data, DataSource, Loading, Numeric, RandomSplit, Split
+from mtlkit.data import Data, DataSource, Loading, NumberTarget, Numeric, RandomSplit, Split, Target
 from mtlkit.plugins import DataError
 from mtlkit_benchmarks.molecules import ELEMENTS, Molecules, read_xyz
 from mtlkit_benchmarks.random_splits import random_splits
@@ -68,8 +68,8 @@ class QM9(DataSource):
     split: RandomSplit = attrs.field(factory=lambda: RandomSplit(validation=0.1, test=0.1))
 
     @property
-    def label_names(self) -> tuple[str, ...]:
-        return tuple(UNITS)
+    def label_targets(self) -> Mapping[str, type[Target]]:
+        return dict.fromkeys(UNITS, NumberTarget)
 
     def load(self, loading: Loading) -> Data:
         folder = loading.base / self.folder

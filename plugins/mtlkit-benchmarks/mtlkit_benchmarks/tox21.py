@@ -20,12 +20,14 @@ from torch import Tensor
 
 from mtlkit.data import (
     Categorical,
+    ClassTarget,
     Data,
     Labels,
     Loading,
     MultiLabelTarget,
     RandomSplit,
     Split,
+    Target,
 )
 from mtlkit.plugins import MISSING, DataError
 from mtlkit_benchmarks.random_splits import random_splits
@@ -68,8 +70,8 @@ class Tox21(OfficialTree):
     split: RandomSplit = attrs.field(factory=lambda: RandomSplit(validation=0.1, test=0.2))
 
     @property
-    def label_names(self) -> tuple[str, ...]:
-        return ASSAYS
+    def label_targets(self) -> Mapping[str, type[Target]]:
+        return dict.fromkeys(ASSAYS, ClassTarget)
 
     def layout(self) -> Layout:
         page = "MoleculeNet: the folder datasets of deepchem/deepchem on GitHub"

@@ -20,6 +20,7 @@ from mtlkit.data import (
     Loading,
     NamedInputs,
     Split,
+    Target,
     TokenTarget,
 )
 from mtlkit.plugins import MISSING, DataError, at_least
@@ -47,6 +48,10 @@ class UniversalDependencies(OfficialTree):
 
     folder: Path = Path("ud")
     least: int = attrs.field(default=2, validator=at_least(1))
+
+    @property
+    def label_targets(self) -> Mapping[str, type[Target]]:
+        return {"upos": TokenTarget, "deprel": TokenTarget}
 
     def layout(self) -> Layout:
         parts = tuple(TreePart(f"*-ud-{part}.conllu", count=1) for part in PARTS.values())

@@ -14,13 +14,16 @@ import torch
 
 from mtlkit.data import (
     Categorical,
+    ClassTarget,
     Data,
     Frame,
     Inputs,
     Loading,
+    NumberTarget,
     Numeric,
     RandomSplit,
     Split,
+    Target,
     read_images,
     read_new_images,
 )
@@ -54,6 +57,10 @@ class UTKFace(OfficialTree):
     color: bool = True
     split: RandomSplit = attrs.field(factory=lambda: RandomSplit(validation=0.1, test=0.2))
     skip_bad: bool = False
+
+    @property
+    def label_targets(self) -> Mapping[str, type[Target]]:
+        return {"age": NumberTarget, "gender": ClassTarget, "race": ClassTarget}
 
     def layout(self) -> Layout:
         page = "the page UTKFace of susanqq.github.io (Aligned&Cropped Faces)"

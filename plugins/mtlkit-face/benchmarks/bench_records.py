@@ -6,7 +6,6 @@ temporary folder, then opens and reads it in a separate process, and prints its 
 
 import gc
 import io
-import resource
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from mtlkit_face.data.records import FaceRecords
 from PIL import Image
 
 from mtlkit.data import Loading
+from mtlkit.training.throughput import peak_memory
 
 DIFFERENT = 200
 BATCH = 256
@@ -49,7 +49,7 @@ def say(line: str) -> None:
 
 def peak() -> float:
     """Return the peak memory of this process so far, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return peak_memory(torch.device("cpu")) / 2**20
 
 
 def measure_index(path: Path) -> None:

@@ -17,6 +17,7 @@ from mtlkit.data import (
     MultiLabelTarget,
     RealMapTarget,
     Split,
+    Target,
     read_new_images,
 )
 from mtlkit.plugins import MISSING, at_least
@@ -37,6 +38,10 @@ class Balls(DataSource):
     samples: int = attrs.field(default=200, validator=at_least(8))
     size: int = attrs.field(default=16, validator=at_least(8))
     seed: int = attrs.field(default=0, validator=at_least(0))
+
+    @property
+    def label_targets(self) -> Mapping[str, type[Target]]:
+        return {"parts": ClassMapTarget, "depth": RealMapTarget, "traits": MultiLabelTarget}
 
     def load(self, loading: Loading) -> Data:
         first, second, third = (self.samples * quarters // 4 for quarters in (4, 5, 6))

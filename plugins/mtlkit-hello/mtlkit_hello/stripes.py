@@ -10,12 +10,15 @@ from torch import Tensor
 
 from mtlkit.data import (
     Categorical,
+    ClassTarget,
     Data,
     DataSource,
     Frame,
     Loading,
+    NumberTarget,
     Numeric,
     Split,
+    Target,
     read_new_images,
 )
 from mtlkit.plugins import at_least
@@ -34,6 +37,10 @@ class Stripes(DataSource):
     samples: int = attrs.field(default=400, validator=at_least(8))
     size: int = attrs.field(default=16, validator=at_least(8))
     seed: int = attrs.field(default=0, validator=at_least(0))
+
+    @property
+    def label_targets(self) -> Mapping[str, type[Target]]:
+        return {"direction": ClassTarget, "width": NumberTarget}
 
     def load(self, loading: Loading) -> Data:
         # a sample depends only on the seed and its number

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mtlkit.data import (
     Categorical,
+    ClassTarget,
     Column,
     Data,
     Frame,
@@ -20,6 +21,7 @@ from mtlkit.data import (
     Loading,
     MultiLabelTarget,
     Split,
+    Target,
 )
 from mtlkit.plugins import DataError, at_least, one_of
 from mtlkit_benchmarks.trees.files import existing, first_file, image_rows, read_lines
@@ -60,8 +62,8 @@ class CelebA(OfficialTree):
     labels: str = attrs.field(default="binary", validator=one_of("binary", "classes"))
 
     @property
-    def label_names(self) -> tuple[str, ...]:
-        return tuple(NAMES)
+    def label_targets(self) -> Mapping[str, type[Target]]:
+        return dict.fromkeys(NAMES, ClassTarget if self.labels == "classes" else MultiLabelTarget)
 
     def layout(self) -> Layout:
         count = sum(SAMPLES.values())

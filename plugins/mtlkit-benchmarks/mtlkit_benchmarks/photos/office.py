@@ -12,7 +12,18 @@ from pathlib import Path, PurePosixPath
 import attrs
 import torch
 
-from mtlkit.data import Categorical, Column, Data, Frame, Loading, RandomSplit, Split, split_samples
+from mtlkit.data import (
+    Categorical,
+    ClassTarget,
+    Column,
+    Data,
+    Frame,
+    Loading,
+    RandomSplit,
+    Split,
+    Target,
+    split_samples,
+)
 from mtlkit.plugins import MISSING, DataError, at_least, one_of
 from mtlkit_benchmarks.trees.files import existing, image_rows, read_lines
 from mtlkit_benchmarks.trees.layout import Layout, TreePart
@@ -64,8 +75,8 @@ class Office(OfficialTree):
     size: int = attrs.field(default=224, validator=at_least(1))
 
     @property
-    def label_names(self) -> tuple[str, ...]:
-        return tuple(VARIANTS[self.variant].domains)
+    def label_targets(self) -> Mapping[str, type[Target]]:
+        return dict.fromkeys(VARIANTS[self.variant].domains, ClassTarget)
 
     def layout(self) -> Layout:
         variant = VARIANTS[self.variant]
@@ -89,7 +100,7 @@ class Office(OfficialTree):
 
     def read_tree(self, folder: Path, loading: Loading) -> Data:
         parts: dict[str, dict[str, list[str]]] = {split: {} for split in PARTS}
-        for domain in self.label_names:
+        for domain in self.label_targets:
             for split, files in self._files(folder, domain).items():
                 parts[split][domain] = files
         names = sorted(
@@ -128,8 +139,8 @@ class Office(OfficialTree):
         files = [file for files in by_domain.values() for file in files]
         of = [domain for domain, files in by_domain.items() for _ in files]
         codes = torch.tensor([names.index(_class(file)) for file in files])
-        columns: dict[str, Column] = {"domain": Categorical.of(of, self.label_names)}
-        for domain in self.label_names:
+        columns: dict[str, Column] = {"domain": Categorical.of(of, tuple(self.label_targets))}
+        for domain in self.label_targets:
             inside = torch.tensor([name == domain for name in of], dtype=torch.bool)
             columns[domain] = Categorical(torch.where(inside, codes, MISSING), tuple(names))
         paths = existing([folder / file for file in files])

@@ -16,6 +16,7 @@ from mtlkit.data import (
     Loading,
     RealMapTarget,
     Split,
+    Target,
     UnitVectorMapTarget,
     read_new_images,
 )
@@ -51,6 +52,10 @@ class Scenes(DataSource):
     size: int | tuple[int, int] = attrs.field(default=48, validator=_sides)
     noise: float = attrs.field(default=8.0, validator=at_least_number(0))
     seed: int = attrs.field(default=0, validator=at_least(0))
+
+    @property
+    def label_targets(self) -> Mapping[str, type[Target]]:
+        return {"classes": ClassMapTarget, "depth": RealMapTarget, "normals": UnitVectorMapTarget}
 
     def load(self, loading: Loading) -> Data:
         first = self.samples

@@ -13,7 +13,7 @@ from pathlib import Path
 import attrs
 import torch
 
-from mtlkit.data import Data, Loading, Numeric, RandomSplit
+from mtlkit.data import Data, Loading, NumberTarget, Numeric, RandomSplit, Target
 from mtlkit.plugins import DataError
 from mtlkit_benchmarks.molecules import ELEMENTS, Molecules
 from mtlkit_benchmarks.qm9 import HARTREE, UNITS, atomization
@@ -53,8 +53,8 @@ class QM9Pack(OfficialTree):
     )
 
     @property
-    def label_names(self) -> tuple[str, ...]:
-        return tuple(UNITS)
+    def label_targets(self) -> Mapping[str, type[Target]]:
+        return dict.fromkeys(UNITS, NumberTarget)
 
     def layout(self) -> Layout:
         parts = tuple(TreePart(f"qm9_part{number}.csv", count=1) for number in (1, 2, 3))

@@ -11,7 +11,16 @@ import attrs
 import numpy as np
 import torch
 
-from mtlkit.data import Categorical, Column, Data, Loading, Numeric, RandomSplit
+from mtlkit.data import (
+    Categorical,
+    Column,
+    Data,
+    Loading,
+    NumberTarget,
+    Numeric,
+    RandomSplit,
+    Target,
+)
 from mtlkit.plugins import DataError
 from mtlkit_benchmarks.random_splits import random_splits
 from mtlkit_benchmarks.trees.files import read_mat, variable
@@ -35,8 +44,8 @@ class School(OfficialTree):
     )
 
     @property
-    def label_names(self) -> tuple[str, ...]:
-        return tuple(f"school-{number + 1}" for number in range(SCHOOLS))
+    def label_targets(self) -> Mapping[str, type[Target]]:
+        return {f"school-{number + 1}": NumberTarget for number in range(SCHOOLS)}
 
     def layout(self) -> Layout:
         page = "the folder data of jiayuzhou/MALSAR on GitHub"

@@ -14,7 +14,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.data import Categorical, Column, Data, InputSpec, Loading, Split
+from mtlkit.data import Categorical, ClassTarget, Column, Data, InputSpec, Loading, Split, Target
 from mtlkit.plugins import MISSING, DataError, at_least, each, nonempty, one_of
 from mtlkit_benchmarks.trees.files import optional, read_lines
 from mtlkit_benchmarks.trees.layout import Layout, TreePart
@@ -51,8 +51,8 @@ class PawsX(OfficialTree):
     length: int = attrs.field(default=128, validator=at_least(8))
 
     @property
-    def label_names(self) -> tuple[str, ...]:
-        return self.languages
+    def label_targets(self) -> Mapping[str, type[Target]]:
+        return dict.fromkeys(self.languages, ClassTarget)
 
     def layout(self) -> Layout:
         parts = [

@@ -13,17 +13,20 @@ import torch
 from mtlkit.data import (
     Boxes,
     Categorical,
+    ClassTarget,
     Data,
     DataSource,
     DecoderPool,
     Frame,
     Landmarks,
     Loading,
+    NumberTarget,
     RandomSplit,
     Region,
     RegionTable,
     Split,
     StoredImages,
+    Target,
     read_new_images,
     threads,
 )
@@ -145,6 +148,11 @@ class FaceImageSource(DataSource):
             raise ValueError(f"split: got the label {label!r}, expected subject")
         if self.split is not None and self.validation:
             raise ValueError("validation: expected one of `split` and `validation`, got both")
+
+    @property
+    def label_targets(self) -> Mapping[str, type[Target]]:
+        classes = dict.fromkeys(self.classes, ClassTarget)
+        return {**classes, **dict.fromkeys(self.numeric, NumberTarget)}
 
     @property
     def region_table(self) -> RegionTable | None:

@@ -70,4 +70,5 @@ class SideBlockRouter(UnbranchedRouter):
         maps = self.backbone.stem(inputs)
         main, side = self.backbone.tail(maps), self.side_block(maps)
         features = {task: side if task in self.side else main for task in self.tasks}
-        return Features(main, per_task=features)
+        sources = {task: "side" if task in self.side else "main" for task in self.tasks}
+        return Features(main, per_task=features, sources=sources)

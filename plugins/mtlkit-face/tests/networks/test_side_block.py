@@ -43,7 +43,9 @@ def test_a_task_moves_the_block_it_hangs_on_and_the_trunk_but_not_the_other_bloc
 def test_the_side_tasks_share_one_block():
     model = network().eval()
     features = model.all_features(torch.zeros(2, 1, 32, 32))
-    assert len({id(features.of(task)) for task in SIDE}) == 1
+    assert {features.source(task) for task in SIDE} == {"side"}
+    assert all(features.of(task) is features.of(SIDE[0]) for task in SIDE)
+    assert features.source("identity") == "main"
     assert features.of("identity") is features.shared
 
 

@@ -98,7 +98,8 @@ def _contents(path: Path, images: object) -> list[bytes]:
     if not isinstance(images, list | tuple):
         raise DataError(f"{path}: expected a list of encoded images, got {_described(images)}")
     contents: list[bytes] = []
-    copies: dict[int, bytes] = {}  # a pickle may refer to one image many times
+    # a pickle may refer to one image many times; `images` holds each while its id is a key
+    copies: dict[int, bytes] = {}
     for number, image in enumerate(images):
         content = _unsigned(image) if isinstance(image, StoredArray) else image
         if not isinstance(content, bytes | bytearray):
@@ -110,9 +111,9 @@ def _contents(path: Path, images: object) -> list[bytes]:
                 f"{path}: image {number}: has {len(content):,} bytes; expected an encoded face of "
                 f"at most {MAX_IMAGE_BYTES:,}"
             )
-        if id(content) not in copies:
-            copies[id(content)] = bytes(content)
-        contents.append(copies[id(content)])
+        if id(image) not in copies:
+            copies[id(image)] = bytes(content)
+        contents.append(copies[id(image)])
     return contents
 
 

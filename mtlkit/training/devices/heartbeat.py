@@ -1,0 +1,150 @@
+"""Heartbeats of the processes of a run, so that none waits for one that is lost.
+
+Each process counts its beats in the store of torchrun. The first process reads the counts of all
+others, which read that of the first. A process whose count rests is lost. How the first process
+ended, lost or by an error, is written to the store for all others.
+"""
+
+import contextlib
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from mtlkit.errors import InterruptedRunError, RunError, error_text
+from mtlkit.printable import echo
+from mtlkit.training.signals import stop_on_signal
+
+BEAT = 0.5
+"""Seconds between two beats of a process."""
+
+SILENCE = 60.0
+"""Seconds without a beat after which a process is lost."""
+
+SILENCE_AFTER_ERROR = 3.0
+"""The same after an operation with the other processes has failed."""
+
+GRACE = 60.0
+"""Seconds that a process has to end after another one did, before it is ended."""
+
+END = "end"
+"""Key of the store for how the first process ended."""
+
+
+class Heartbeat:
+    """Beats of the process `rank` of `world` in `store`, and its view of the others.
+
+    `before_exit` is called with the error if the process is ended because it waits in vain.
+    """
+
+    def __init__(self, store: Any, rank: int, world: int) -> None:
+        self._store, self._rank = store, rank
+        self._name = f"process {rank} (pid {os.getpid()} on {socket.gethostname()})"
+        store.set_timeout(timedelta(seconds=SILENCE))
+        store.set(f"name of {rank}", self._name)
+        store.set(f"beats of {rank}", "0")
+        others = range(1, world) if rank == 0 else (0,)
+        self._counts = dict.fromkeys(others, b"")
+        self._silent = dict.fromkeys(others, 0)  # own beats since the last one of each
+        self._limit = SILENCE
+        self._beats = 0
+        self._end: RunError | None = None
+        self.before_exit: Callable[[RunError], None] = lambda _: None
+
+    @contextmanager
+    def beating(self) -> Iterator[None]:
+        """Beat until the body ends; all processes must have made their `Heartbeat`."""
+        stopped = threading.Event()
+        thread = threading.Thread(target=self._beat, args=[stopped], name="heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stopped.set()
+            thread.join()
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Tell the other processes of an error in the body, which is raised as in `explaining`."""
+        try:
+            with self.explaining():
+                yield
+        except BaseException as error:
+            with contextlib.suppress(RuntimeError):  # the store may be lost
+                if isinstance(error, (InterruptedRunError, KeyboardInterrupt)):
+                    self._put(f"{self._name} was stopped", interrupted=True)
+                else:
+                    text = f"another process of this run failed: {self._name}: {error_text(error)}"
+                    self._put(text, interrupted=False)
+            raise
+
+    @contextmanager
+    def explaining(self) -> Iterator[None]:
+        """Raise the end of another process in place of the `RuntimeError` that it causes here.
+
+        It is an `InterruptedRunError` if the run can be resumed.
+        """
+        try:
+            yield
+        except RuntimeError as cause:
+            end = self._awaited_end()
+            if end is None:
+                raise
+            raise end from cause
+
+    def _awaited_end(self) -> RunError | None:
+        """Return how another process ended, or None once all others were heard again."""
+        self._limit = SILENCE_AFTER_ERROR
+        until = self._beats + 2 + SILENCE_AFTER_ERROR / BEAT
+        deadline = time.monotonic() + 10 * SILENCE_AFTER_ERROR  # the store may not answer
+        with stop_on_signal():  # torchrun sends one to all others when a process has ended
+            while self._end is None and self._beats < until and time.monotonic() < deadline:
+                time.sleep(BEAT / 5)
+        self._limit = SILENCE
+        return self._end
+
+    def _beat(self, stopped: threading.Event) -> None:
+        left = GRACE
+        while not stopped.wait(BEAT):
+            try:
+                self._store.set(f"beats of {self._rank}", str(self._beats))
+                self._listen()
+            except RuntimeError as cause:
+                self._end = InterruptedRunError(
+                    f"the store of torchrun was lost: its process was killed, or its machine "
+                    f"failed ({error_text(cause)})"
+                )
+            self._beats += 1
+            if self._end is not None:
+                left -= BEAT
+                if left < 0:  # the main thread waits in vain
+                    self.before_exit(self._end)
+                    echo(f"mtlkit: error: {self._end}", err=True)
+                    os._exit(self._end.exit_code)
+
+    def _listen(self) -> None:
+        """Read the beats of the others, and how the first process ended."""
+        for rank, before in self._counts.items():
+            self._counts[rank] = self._store.get(f"beats of {rank}")
+            self._silent[rank] = 0 if self._counts[rank] != before else self._silent[rank] + 1
+            if self._silent[rank] * BEAT >= self._limit:
+                name = self._store.get(f"name of {rank}").decode()
+                self._put(
+                    f"{name} was lost: it was killed, for example because memory ran out, or its "
+                    f"machine failed",
+                    interrupted=True,
+                )
+        if self._end is None and self._store.check([END]):
+            end = json.loads(self._store.get(END))
+            kind = InterruptedRunError if end["interrupted"] else RunError
+            self._end = kind(end["text"])
+
+    def _put(self, text: str, *, interrupted: bool) -> None:
+        """Write how a process ended to the store, unless another one ended before."""
+        end = json.dumps({"text": text, "interrupted": interrupted})
+        self._store.compare_set(END, "", end)

@@ -1,0 +1,143 @@
+"""Processes that are lost, fail or stop are named by those that wait for them."""
+
+import os
+import threading
+import time
+from contextlib import ExitStack
+
+import pytest
+import torch.distributed as dist
+
+from mtlkit.errors import DataError, InterruptedRunError, RunError
+from mtlkit.training.devices import heartbeat
+from mtlkit.training.devices.heartbeat import Heartbeat
+
+NAME = rf"process 1 \(pid {os.getpid()} on \S+\)"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    for name, seconds in {"BEAT": 0.02, "SILENCE_AFTER_ERROR": 0.4}.items():
+        monkeypatch.setattr(heartbeat, name, seconds)
+
+
+@pytest.fixture
+def store():
+    return dist.HashStore()
+
+
+@pytest.fixture
+def pair(store):
+    return [Heartbeat(store, rank, 2) for rank in (0, 1)]
+
+
+def failing(beats):
+    """Raise in `beats` what a failed operation of the process group becomes."""
+    with beats.beating(), beats.telling():
+        raise RuntimeError("Connection closed by peer")
+
+
+def test_a_silent_process_is_lost(pair):
+    with pytest.raises(InterruptedRunError, match=NAME + " was lost: it was killed, for") as caught:
+        failing(pair[0])
+    assert str(caught.value.__cause__) == "Connection closed by peer"
+
+
+def test_all_others_learn_which_one_is_lost(store):
+    """The third process hears the first one only."""
+    first, _, third = (Heartbeat(store, rank, 3) for rank in range(3))
+    with third.beating():
+        with pytest.raises(InterruptedRunError, match=NAME):
+            failing(first)
+        with pytest.raises(InterruptedRunError, match=NAME), third.explaining():
+            raise RuntimeError
+
+
+def test_an_error_among_processes_that_beat_is_its_own(pair):
+    first, second = pair
+    with second.beating(), pytest.raises(RuntimeError, match="Connection"):
+        failing(first)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (DataError("a.png: is broken"), RunError,
+         f"another process of this run failed: {NAME}: DataError: a.png: is broken"),
+        (KeyboardInterrupt(), InterruptedRunError, NAME + " was stopped"),
+        (InterruptedRunError("stopped"), InterruptedRunError, NAME + " was stopped"),
+    ],
+)  # fmt: skip
+def test_the_end_of_another_process_is_the_reason(pair, error, kind, words):
+    with pytest.raises(type(error)), pair[1].beating(), pair[1].telling():
+        raise error
+    with pytest.raises(RunError, match=words) as caught:
+        failing(pair[0])
+    assert type(caught.value) is kind
+
+
+def test_other_errors_are_not_delayed(pair):
+    started = time.monotonic()
+    with pytest.raises(ZeroDivisionError), pair[0].beating(), pair[0].telling():
+        raise ZeroDivisionError
+    assert time.monotonic() - started < heartbeat.SILENCE_AFTER_ERROR
+
+
+def waiting_in_vain(beats, monkeypatch, capsys):
+    """The exit code of a process that waits for another one, its error and what it prints."""
+    exits, recorded, ended = [], [], threading.Event()
+    monkeypatch.setattr(heartbeat, "GRACE", 0.1)
+    monkeypatch.setattr(heartbeat, "SILENCE", 0.4)
+    beats._limit = heartbeat.SILENCE
+
+    def exit_(code):
+        exits.append(code)
+        ended.set()
+        raise SystemExit  # ends the thread
+
+    monkeypatch.setattr(os, "_exit", exit_)
+    beats.before_exit = recorded.append
+    with beats.beating():
+        assert ended.wait(30)
+    return exits, recorded, capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_process_that_waits_in_vain_is_ended(pair, monkeypatch, capsys):
+    exits, [error], printed = waiting_in_vain(pair[0], monkeypatch, capsys)
+    assert exits == [75]
+    assert type(error) is InterruptedRunError
+    assert printed == f"mtlkit: error: {error}\n"
+    assert "process 1 " in printed
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_so_is_one_whose_launcher_is_gone(pair, store, monkeypatch, capsys):
+    class Gone:
+        def __getattr__(self, _):
+            raise dist.DistNetworkError("Connection reset by peer")
+
+    pair[0]._store = Gone()
+    exits, [error], _ = waiting_in_vain(pair[0], monkeypatch, capsys)
+    assert exits == [75]
+    assert str(error).startswith("the store of torchrun was lost: its process was killed, or its")
+
+
+def test_a_pause_of_this_process_does_not_count_as_silence(store, monkeypatch):
+    """As when a cluster suspends the job: own beats count, and none was missed meanwhile."""
+    monkeypatch.setattr(heartbeat, "SILENCE", 0.4)
+    with ExitStack() as stack:
+        first, second = (Heartbeat(store, rank, 2) for rank in (0, 1))
+        plain, paused = first._listen, []
+
+        def listen():
+            if not paused:
+                paused.append(time.sleep(1))
+            plain()
+
+        first._listen = listen
+        stack.enter_context(first.beating())
+        time.sleep(0.5)
+        stack.enter_context(second.beating())
+        time.sleep(1)
+        assert first._end is None
