@@ -50,15 +50,17 @@ def study(
 ) -> None:
     """Run the experiments of Yin & Liu (TIP 2018) on rendered faces, and test its claims.
 
-    QUICK shows trends in minutes; SMALL fits two CPU cores; FULL has the paper's size and needs a GPU. The same command resumes
-    a study, also with more networks or seeds; --from continues one of another machine.
+    QUICK shows trends in minutes; SMALL fits two CPU cores; FULL has the paper's size and needs a
+    GPU. The same command resumes a study, also with more networks or seeds; --from continues one
+    of another machine.
     """
     from mtlkit import load_catalog
     from mtlkit.comparison import ExecutorConfig
     from mtlkit.data import Loading
     from mtlkit.plugins import RunError
-    from mtlkit_face.study.arms import SIZES, select_arms
+    from mtlkit_face.study.arms import select_arms
     from mtlkit_face.study.run_study import StudyRequest, run_study
+    from mtlkit_face.study.sizes import SIZES
 
     chosen_size = SIZES[size]
     networks = select_arms(tuple(name.strip() for name in arms.split(",")), chosen_size)

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import attrs
 
 from mtlkit.evaluators import Block, Chart, Section, Series, TableBlock, Text
-from mtlkit_face.study.arms import Arm, Size
 from mtlkit_face.study.claim_parts import (
     RANK1,
     SIDES,
@@ -17,9 +16,11 @@ from mtlkit_face.study.claim_parts import (
     difference,
     search_results,
 )
-from mtlkit_face.study.hypotheses import ClaimResult, judge_all
+from mtlkit_face.study.claims import ClaimResult, judge_all
+from mtlkit_face.study.hypotheses import HYPOTHESES
 from mtlkit_face.study.learning_curves import curve_charts
 from mtlkit_face.study.paper_results import PAPER_RESULTS, PaperResult
+from mtlkit_face.study.sizes import Arm, Size
 
 BASELINE = "s-cnn"
 
@@ -53,7 +54,7 @@ class FaceStudy:
 
     def claims(self) -> list[ClaimResult]:
         """Return every hypothesis with its verdict."""
-        return judge_all(self.runs)
+        return judge_all(HYPOTHESES, self.runs)
 
 
 def sections(study: FaceStudy) -> tuple[Section, ...]:

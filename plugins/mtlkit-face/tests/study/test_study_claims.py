@@ -5,7 +5,8 @@ import random
 
 import pytest
 from mtlkit_face.study.claim_parts import ClaimState
-from mtlkit_face.study.hypotheses import HYPOTHESES, judge_all
+from mtlkit_face.study.claims import judge_all
+from mtlkit_face.study.hypotheses import HYPOTHESES
 from scipy import stats
 
 SEEDS = range(5)
@@ -210,7 +211,7 @@ def test_the_best_side_task_is_selected_on_other_seeds():
 
 
 def test_a_claim_without_runs_names_the_networks_that_it_needs():
-    texts = {result.name: result.evidence() for result in judge_all({})}
+    texts = {result.name: result.evidence() for result in judge_all(HYPOTHESES, {})}
     assert texts["H12"] == "no pair of seeds of m-cnn-batch-8 and m-cnn"
     assert texts["H3"] == "no seed of m-cnn and m-cnn-harder and m-cnn-normalised"
     for name, arms in TRUE.items():
@@ -224,13 +225,13 @@ def test_verdicts_are_adjusted_for_the_number_of_claims():
         "m-cnn-batch-8": {seed: rank1(0.7 + gain) for seed, gain in enumerate(gains)},
         "m-cnn": {seed: rank1(0.7) for seed in range(5)},
     }
-    alone = {result.name: result for result in judge_all(runs)}
+    alone = {result.name: result for result in judge_all(HYPOTHESES, runs)}
     assert alone["H12"].tests == 1
     assert alone["H12"].state is ClaimState.SUPPORTED
     assert alone["H12"].evidence() == f"p = {stats.ttest_1samp(gains, 0).pvalue:.2g}"
     arms = ("m-cnn-product", "m-cnn-released", "m-cnn-side-block", "m-cnn-equal", "p-cnn")
     other = {arm: rank1(0.7) for arm in (*arms, "p-cnn-block", "s-cnn")}
-    results = {result.name: result for result in judge_all(runs_of(other) | runs)}
+    results = {result.name: result for result in judge_all(HYPOTHESES, runs_of(other) | runs)}
     among = results["H12"]
     assert among.tests == 4  # H2, H10, H11 and H12
     assert among.state is ClaimState.UNDECIDED

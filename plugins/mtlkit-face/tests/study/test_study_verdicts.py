@@ -4,7 +4,7 @@ import random
 
 import numpy as np
 import pytest
-from mtlkit_face.study.arms import ARMS, FULL, SIZES, SMALL, search_arms, select_arms
+from mtlkit_face.study.arms import ARMS, search_arms, select_arms
 from mtlkit_face.study.claim_parts import (
     ClaimPart,
     ClaimState,
@@ -16,6 +16,7 @@ from mtlkit_face.study.learning_curves import curve_charts, curve_metrics
 from mtlkit_face.study.paper_results import PAPER_RESULTS
 from mtlkit_face.study.report import FaceStudy, sections
 from mtlkit_face.study.report_files import write_study
+from mtlkit_face.study.sizes import FULL, SIZES, SMALL
 from scipy import stats
 
 from mtlkit import load_catalog

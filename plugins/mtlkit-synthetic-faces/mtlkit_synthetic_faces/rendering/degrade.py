@@ -1,10 +1,13 @@
-"""Loss of quality after exposure: low resolution, blur, contrast and JPEG compression."""
+"""Loss of quality after exposure: occlusion, low resolution, blur, contrast and JPEG."""
 
 import io
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
+
+from mtlkit_synthetic_faces.face_set import FaceSet
+from mtlkit_synthetic_faces.rendering.scene import object_mask, scene
 
 Images = npt.NDArray[np.uint8]
 
@@ -34,3 +37,12 @@ def degraded(picture: Images, strength: float, random: np.random.Generator) -> I
     image.save(stream, "JPEG", quality=round(100 - 80 * strength * quality))
     out = np.asarray(Image.open(stream))
     return np.ascontiguousarray(out.transpose(2, 0, 1) if color else out[None])
+
+
+def spoil(out: Images, faces: FaceSet, random: np.random.Generator) -> None:
+    """Put an object in front of a picture (C,H,W) by chance, and lower its quality, in place."""
+    if random.random() < faces.occlusion:
+        thing = scene(random, faces.size, faces.channels) ** np.float32(1 / 2.2) * 255
+        mask = object_mask(random, faces.size)
+        out[:] = np.where(mask, np.minimum(thing, 255), out).astype(np.uint8)
+    out[:] = degraded(out, faces.degradation, random)

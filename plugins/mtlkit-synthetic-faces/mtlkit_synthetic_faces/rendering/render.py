@@ -14,11 +14,11 @@ from mtlkit_synthetic_faces.plan import FacePlan
 from mtlkit_synthetic_faces.protocol import DIFFERENT_LIGHTS, LIGHTS, POSES, Light
 from mtlkit_synthetic_faces.rendering.background import wall, wall_light
 from mtlkit_synthetic_faces.rendering.camera import Alignment, View, view_of
-from mtlkit_synthetic_faces.rendering.degrade import degraded
+from mtlkit_synthetic_faces.rendering.degrade import spoil
 from mtlkit_synthetic_faces.rendering.develop import develop, tone_curve
 from mtlkit_synthetic_faces.rendering.gbuffer import GBuffer, Palette, resolve
 from mtlkit_synthetic_faces.rendering.raster import FAR, visible_triangles
-from mtlkit_synthetic_faces.rendering.scene import object_mask, scene
+from mtlkit_synthetic_faces.rendering.scene import scene
 from mtlkit_synthetic_faces.rendering.shade import Flash, light_up
 from mtlkit_synthetic_faces.rendering.shadow import (
     REACH,
@@ -159,12 +159,9 @@ class PhotoSession:
 
     def worn(self, expression: int) -> Worn | None:
         """Draw the accessories of this session and an expression."""
-        rate = self.studio.faces.accessories
-        if rate == 0:
-            return None
-        random = self.random(expression, _WORN)
-        scalp, model = self.studio.scalp, self.studio.model
-        return draw_accessories(model, scalp, self._neutral, self._shell, rate, random)
+        studio, random = self.studio, self.random(expression, _WORN)
+        rate, model = studio.faces.accessories, studio.model
+        return draw_accessories(model, studio.scalp, self._neutral, self._shell, rate, random)
 
     def mesh(self, expression: int, worn: Worn | None = None) -> Mesh:
         """Return the scene with an expression and what is worn."""
@@ -177,8 +174,7 @@ class PhotoSession:
             triangles = np.concatenate([triangles, worn.triangles + np.int32(len(points))])
             points = np.concatenate([points, worn.points])
             material = np.concatenate([material, worn.material])
-            none = np.zeros((len(worn.triangles), *corners.shape[1:]), np.float32)
-            corners = np.concatenate([corners, none])
+            corners = np.pad(corners, ((0, len(worn.triangles)), (0, 0), (0, 0)))
         return Mesh(
             points=points,
             normals=vertex_normals(points, triangles),
@@ -201,6 +197,8 @@ class PhotoSession:
         """Return the view of a geometry, with its crop jitter."""
         faces = self.studio.faces
         draw = np.clip(self.random(expression, pose).normal(size=4), -2.5, 2.5)
+        turn = np.clip(self.random(expression, pose, _TURN).normal(size=2), -2.5, 2.5)
+        turn *= faces.jitter_deg
         samples, spread = faces.size * faces.supersampling, faces.jitter_px * faces.supersampling
         return view_of(
             POSES[pose],
@@ -209,24 +207,16 @@ class PhotoSession:
             jitter=(spread * draw[0], spread * draw[1]),
             roll=60 * faces.jitter_px / faces.size * draw[2],
             zoom=faces.zoom * (1 + 0.6 * faces.jitter_px / faces.size * draw[3]),
-            turn=self._turn(expression, pose),
+            turn=(float(turn[0]), float(turn[1])),
         )
-
-    def _turn(self, expression: int, pose: int) -> tuple[float, float]:
-        """Draw the degrees by which a camera's yaw and elevation differ from those of its class."""
-        spread = self.studio.faces.jitter_deg
-        if spread == 0:
-            return 0.0, 0.0
-        yaw, rise = np.clip(self.random(expression, pose, _TURN).normal(size=2), -2.5, 2.5)
-        return float(spread * yaw), float(spread * rise)
 
     def geometry(self, mesh: Mesh, view: View, worn: Worn | None = None) -> GBuffer:
         """Return the G-buffer of a scene from a camera."""
         studio = self.studio
         samples = studio.faces.size * studio.faces.supersampling
         screen = view.project(mesh.points)
-        added = len(mesh.points) - len(self.room)
-        room = np.concatenate([self.room, np.full(added, _ROOM_ON_WORN, np.float32)])
+        worn_room = np.full(len(mesh.points) - len(self.room), _ROOM_ON_WORN, np.float32)
+        room = np.concatenate([self.room, worn_room])
         depth = np.full((samples, samples), FAR, np.float32)
         nearest = np.full((samples, samples), -1, np.int32)
         visible_triangles(
@@ -307,13 +297,4 @@ class PhotoSession:
             out,
         )
         if faces.occlusion or faces.degradation:
-            self._spoil(out, self.random(*factors, _AFTER))
-
-    def _spoil(self, out: Images, random: np.random.Generator) -> None:
-        """Put an object in front of a picture (C,H,W) by chance, and lower its quality."""
-        faces = self.studio.faces
-        if random.random() < faces.occlusion:
-            thing = scene(random, faces.size, faces.channels) ** np.float32(1 / 2.2) * 255
-            mask = object_mask(random, faces.size)
-            out[:] = np.where(mask, np.minimum(thing, 255), out).astype(np.uint8)
-        out[:] = degraded(out, faces.degradation, random)
+            spoil(out, faces, self.random(*factors, _AFTER))
