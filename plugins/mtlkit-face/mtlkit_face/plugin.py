@@ -42,6 +42,11 @@ def mtlkit_register(catalog: Registrar) -> None:
         "mtlkit_face.networks.side_block:SideBlock",
         "a separate last block for the side tasks",
     )
+    catalog.routers.add(
+        "face/second-head",
+        "mtlkit_face.networks.second_head:SecondHead",
+        "a second identity head without poses, the control of branches",
+    )
     for name, target, summary in (
         ("lfw", "pairs.lfw:LFW", "LFW, View 2: verification in ten folds"),
         ("cfp", "pairs.cfp:CFP", "CFP: frontal and profile verification in ten folds"),
