@@ -20,19 +20,13 @@ from mtlkit.training.checkpoint import Checkpoint, save_checkpoint, tensors_of
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.devices.load_hint import LoadHint
 from mtlkit.training.devices.system_metrics import SystemMetrics
-from mtlkit.training.finite_checks import broken_state, names_of_broken
+from mtlkit.training.finite_checks import require_finite
 from mtlkit.training.once_warnings import OnceWarnings
 from mtlkit.training.optimization.optimizer_calls import evaluation_weights, set_training
 from mtlkit.training.optimization.optimizer_state import optimizer_state, restore_optimizer
 from mtlkit.training.optimization.parameter_groups import group_rates
 from mtlkit.training.progress import TrainingProgress
-from mtlkit.training.sharding.held_rows import (
-    Held,
-    HeldRows,
-    held_state,
-    load_held_state,
-    stored_part,
-)
+from mtlkit.training.sharding.held_rows import held_state, load_held_state, stored_part
 from mtlkit.training.sharding.whole_model import whole_model
 from mtlkit.training.signals import stop_on_signal
 from mtlkit.training.throughput import Pace
@@ -257,8 +251,8 @@ class Training:
         )
         optimizer = optimizer_state(self.updater.optimizer, self.updater.names, self.updater.shards)
         state = {f"optimizer.{name}": value for name, value in optimizer.tensors.items()}
-        self._require_finite({**model, **weighting, **state})
         ranks, device = self.context.ranks, self.context.device
+        require_finite(self.step, {**model, **weighting, **state}, ranks, device)
         ranks.together(self._flush, device)
         checkpoint = Checkpoint(
             step=self.step,
@@ -282,15 +276,6 @@ class Training:
     def _flush(self) -> None:
         for writer in self._loggers:
             writer.flush()
-
-    def _require_finite(self, state: Mapping[str, Held]) -> None:
-        """Raise `NotFiniteError` on all processes if one of them holds a number that is not."""
-        held = {k: v.rows if isinstance(v, HeldRows) else v for k, v in state.items()}
-        ranks, device = self.context.ranks, self.context.device
-        broken = ranks.together(lambda: names_of_broken(held), device)
-        names = dict.fromkeys(name for names in broken for name in names)
-        if names:
-            raise broken_state(self.step, list(names))
 
     def _show(self) -> None:
         per_epoch = self.updater.batches.per_epoch

@@ -14,7 +14,7 @@ def mtlkit_register(catalog: Registrar) -> None:
     catalog.data.add("face/folder", "mtlkit_face.data.folder:FaceFolder", "a folder of faces")
     catalog.data.add(
         "face/recordio",
-        "mtlkit_face.data.records:FaceRecords",
+        "mtlkit_face.data.recordio.source:FaceRecords",
         "faces in a RecordIO file, read without MXNet",
     )
     catalog.data.add(

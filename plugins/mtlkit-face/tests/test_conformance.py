@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from mtlkit_face.data.folder import FaceFolder, list_folder
 from mtlkit_face.data.multi_pie.source import MultiPie
-from mtlkit_face.data.recordio_pack import pack
-from mtlkit_face.data.records import FaceRecords
+from mtlkit_face.data.recordio.pack import pack
+from mtlkit_face.data.recordio.source import FaceRecords
 from mtlkit_face.data.rendered import Rendered
 from mtlkit_face.energy.evaluator import Energy
 from mtlkit_face.identification.evaluator import Identification
