@@ -169,6 +169,16 @@ MISTAKES = [
         "[1, 18446744073709551616]",
     ),
     (
+        "seeds: 3",
+        "resources: {memory: 4}",
+        "comparison.yaml:7:21: resources.memory: expected a size such as '4 GiB', got the number 4",
+    ),
+    (
+        "seeds: 3",
+        "resources: {gpus: 2}",
+        "comparison.yaml:7:19: resources.gpus: expected a number from 0.01 to 1, got 2.0",
+    ),
+    (
         "primary_metrics: {size: {metric: size/r2, higher_is_better: true}}",
         "primary_metrics: {size: {metric: size/r2, higher_is_better: false}}",
         "comparison.yaml:2:79: problems.plane.primary_metrics.size: size/r2 is better if higher; "

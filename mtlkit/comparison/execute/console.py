@@ -42,6 +42,10 @@ class ConsoleReporter:
         left = f", about {duration(self.seconds_left())} left" if self._left else ""
         self._print(f"{done} {record.key}: {_came_to(record, seconds)}{failed}{left}")
 
+    def on_lost(self, key: str, reason: str) -> None:
+        """Print that a run lost its worker or machine and is started again."""
+        self._print(f"{key}: {reason}; starting again from its checkpoint")
+
     def seconds_left(self) -> float:
         """Return the estimated time of the remaining runs, by the most similar finished ones."""
         return sum(map(self._expected, self._left.values())) / self._workers
