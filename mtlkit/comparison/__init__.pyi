@@ -1,5 +1,4 @@
 from mtlkit.plugins.run_events import ProblemCompared as ProblemCompared
-
 from .analysis.baseline_tests import ComparisonFamily as ComparisonFamily
 from .analysis.baseline_tests import PairedComparison as PairedComparison
 from .analysis.delta_definitions import delta_by_metric as delta_by_metric

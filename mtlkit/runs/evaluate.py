@@ -12,6 +12,7 @@ from mtlkit.atomic_files import write_file
 from mtlkit.component import Component
 from mtlkit.data.dataset import Data
 from mtlkit.data.source import Loading
+from mtlkit.data.transformed import source_of
 from mtlkit.errors import AssemblyError, DataError
 from mtlkit.evaluators.base import EvaluationResult, Evaluator
 from mtlkit.evaluators.context import EvaluationContext
@@ -40,7 +41,6 @@ from mtlkit.targets.class_label import ClassTarget
 from mtlkit.task_types import Role
 from mtlkit.training.batching.batch_order import batch_order
 from mtlkit.training.devices.device import chosen_device
-from mtlkit.transforms.view import source_of
 
 
 def evaluate(

@@ -30,7 +30,11 @@ EXCEPTIONS = {
         "written in every logged step; after a power cut some events are sent twice"
     ),
     "mtlkit/testing/checks/two_ranks.py:_train": "results of two processes, in a temporary folder",
-    "plugins/mtlkit-face/mtlkit_face/data/recordio_pack.py:_write_records": (
+    "mtlkit/training/checkpoint.py:_write_whole": (
+        "writes to the temporary folder of `save_checkpoint`"
+    ),
+    "mtlkit/training/tensor_files.py:write_tensors": "writes to temporary files of its callers",
+    "plugins/mtlkit-face/mtlkit_face/data/recordio/pack.py:_write_records": (
         "writes to the temporary files of `pack`"
     ),
     "plugins/mtlkit-face/mtlkit_face/data/alignment_folder.py:_align": (

@@ -27,9 +27,9 @@ PUBLIC = {
     *("GroupedBatches", "Transforms", "WarmStart"),
     *("dump_recipe", "fit", "hookimpl", "load_catalog", "load_model", "load_recipe", "resume"),
     *("balance", "compare", "evaluate", "predict", "tune"),
-    *("adapters", "backbones", "callbacks", "comparison", "data", "evaluators", "heads"),
-    *("loggers", "metrics", "ops", "optim", "plugins", "routers", "runs", "testing"),
-    *("transforms", "weightings"),
+    *("backbones", "callbacks", "comparison", "data", "evaluators", "heads"),
+    *("metrics", "ops", "optim", "plugins", "routers", "runs", "testing"),
+    "weightings",
 }
 
 OPTIONS = {

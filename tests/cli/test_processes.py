@@ -111,6 +111,17 @@ def test_torchrun_restarts_processes_that_are_killed_and_the_bits_are_the_same(
         assert getattr(run, file).read_bytes() == getattr(whole, file).read_bytes()
 
 
+def test_all_processes_stop_if_the_first_is_stopped_in_a_validation(start, folder, whole):
+    process = start(
+        "train", "cells.yaml", "--out", "validated", "--quiet", two=True, kills="0@validation"
+    )
+    _, err = process.communicate(timeout=120)
+    assert len(re.findall("validated: stopped after step 3 of 180; continue with", err)) == 2
+    output(start("resume", "validated", "--quiet", two=True))
+    assert (folder / "validated" / "log.jsonl").read_bytes() == whole.log.read_bytes()
+    assert (folder / "validated" / "model.safetensors").read_bytes() == whole.model.read_bytes()
+
+
 def test_a_lost_first_process_leaves_an_interrupted_run(start, folder):
     process = start("train", "cells.yaml", "--out", "lost", "--quiet", two=True, kills="0@30")
     _, err = process.communicate(timeout=120)

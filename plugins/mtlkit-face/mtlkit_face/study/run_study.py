@@ -12,13 +12,14 @@ from mtlkit.data import Loading
 from mtlkit.plugins import RunError, write_file
 from mtlkit.runs import RunFolder, lock_folder, read_json, write_json
 from mtlkit_face.data.rendered import Rendered
-from mtlkit_face.study.arms import ARMS, ESTIMATED, Arm, Size, search_arms
+from mtlkit_face.study.arms import ARMS, ESTIMATED, search_arms
 from mtlkit_face.study.claim_parts import Runs
 from mtlkit_face.study.estimated_poses import ESTIMATOR, estimates, estimator_job, write_estimates
 from mtlkit_face.study.records import merged, read_records, records_to_csv
 from mtlkit_face.study.report import FaceStudy
 from mtlkit_face.study.report_files import write_study
 from mtlkit_face.study.results import finished, read_runs, read_versions, run_folder
+from mtlkit_face.study.sizes import Arm, Size
 
 Progress = Callable[[str], None]
 """Receives a line of text at every step."""
