@@ -20,18 +20,14 @@ from mtlkit.training.checkpoint import Checkpoint, save_checkpoint, tensors_of
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.devices.load_hint import LoadHint
 from mtlkit.training.devices.system_metrics import SystemMetrics
-from mtlkit.training.finite_checks import broken_state, names_of_broken
+from mtlkit.training.finite_checks import require_finite
 from mtlkit.training.once_warnings import OnceWarnings
 from mtlkit.training.optimization.optimizer_calls import evaluation_weights, set_training
-from mtlkit.training.optimization.optimizer_state import restore_optimizer, whole_optimizer_state
+from mtlkit.training.optimization.optimizer_state import optimizer_state, restore_optimizer
 from mtlkit.training.optimization.parameter_groups import group_rates
 from mtlkit.training.progress import TrainingProgress
-from mtlkit.training.sharding.whole_model import (
-    load_whole_state,
-    own_part,
-    whole_model,
-    whole_state,
-)
+from mtlkit.training.sharding.held_rows import held_state, load_held_state, stored_part
+from mtlkit.training.sharding.whole_model import whole_model
 from mtlkit.training.signals import stop_on_signal
 from mtlkit.training.throughput import Pace
 from mtlkit.training.update import Updater
@@ -69,15 +65,16 @@ class Training:
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Resume from `checkpoint` exactly."""
-        load_whole_state(self.model, checkpoint.model)
-        self.weighting.load_state_dict(checkpoint.weighting)
+        load_held_state(self.model, checkpoint.model)
+        load_held_state(self.weighting, checkpoint.weighting)
         shards = self.updater.shards
         restore_optimizer(
             self.updater.optimizer,
             checkpoint.optimizer,
-            lambda value, parameter: own_part(value, parameter, shards.get(parameter)),
+            self.updater.names,
+            lambda stored, key, like: stored_part(stored, key, like, shards.get(like)),
         )
-        self.callbacks.load_state_dict(checkpoint.callbacks)
+        load_held_state(self.callbacks, checkpoint.callbacks)
         self.updater.restore(checkpoint.progress)
         progress = checkpoint.progress
         self.pace = Pace(progress["seconds"], progress.get("peak_memory_bytes", 0))
@@ -246,21 +243,17 @@ class Training:
         """
         if self._saved == self.step:
             return
-        # every rank must call these, because each holds a part
-        kept = self.updater.state()
-        model = whole_state(self.model, tensors_of(self.model))
-        callbacks = whole_state(self.callbacks, tensors_of(self.callbacks))
-        optimizer = whole_optimizer_state(self.updater.optimizer, self.updater.shards)
+        kept = self.updater.state()  # every rank must call this
         self._saved, self._saved_at = self.step, time.monotonic()
-        if not self.context.ranks.first:
-            return
-        weighting = tensors_of(self.weighting)
+        model, weighting, callbacks = (
+            held_state(module, tensors_of(module))
+            for module in (self.model, self.weighting, self.callbacks)
+        )
+        optimizer = optimizer_state(self.updater.optimizer, self.updater.names, self.updater.shards)
         state = {f"optimizer.{name}": value for name, value in optimizer.tensors.items()}
-        broken = names_of_broken({**model, **weighting, **state})
-        if broken:
-            raise broken_state(self.step, broken)
-        for writer in self._loggers:
-            writer.flush()
+        ranks, device = self.context.ranks, self.context.device
+        require_finite(self.step, {**model, **weighting, **state}, ranks, device)
+        ranks.together(self._flush, device)
         checkpoint = Checkpoint(
             step=self.step,
             model=model,
@@ -276,8 +269,13 @@ class Training:
                 "logs": {k: v for writer in self._loggers for k, v in writer.state().items()},
             },
         )
-        folder = save_checkpoint(self.context.checkpoints, checkpoint)
-        self.context.observers.notify(CheckpointSaved(step=self.step, folder=folder))
+        folder = save_checkpoint(self.context.checkpoints, checkpoint, ranks, device)
+        if ranks.first:
+            self.context.observers.notify(CheckpointSaved(step=self.step, folder=folder))
+
+    def _flush(self) -> None:
+        for writer in self._loggers:
+            writer.flush()
 
     def _show(self) -> None:
         per_epoch = self.updater.batches.per_epoch

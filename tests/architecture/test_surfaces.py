@@ -27,9 +27,9 @@ PUBLIC = {
     *("GroupedBatches", "Transforms", "WarmStart"),
     *("dump_recipe", "fit", "hookimpl", "load_catalog", "load_model", "load_recipe", "resume"),
     *("balance", "compare", "evaluate", "predict", "tune"),
-    *("adapters", "backbones", "callbacks", "comparison", "data", "evaluators", "heads"),
-    *("loggers", "metrics", "ops", "optim", "plugins", "routers", "runs", "testing"),
-    *("transforms", "weightings"),
+    *("backbones", "callbacks", "comparison", "data", "evaluators", "heads"),
+    *("metrics", "ops", "optim", "plugins", "routers", "runs", "testing"),
+    "weightings",
 }
 
 OPTIONS = {
@@ -39,7 +39,7 @@ OPTIONS = {
     "lr-find": {"recipe", "--set", "--from", "--to", "--steps", "--out", "--cache"},
     "tune": {"recipe", "--set", "--trials", "--between", "--seed", "--out", "--cache", "--quiet"},
     "compare": {
-        *("what", "other", "--out", "--workers", "--devices", "--on", "--retry-failed"),
+        *("what", "other", "--out", "--workers", "--devices", "--on", "--ray", "--retry-failed"),
         *("--dry-run", "--cache", "--quiet"),
     },
     "runs": {"folder", "--where", "--state", "--sort", "--inside", "--open"},

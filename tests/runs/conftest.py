@@ -8,6 +8,7 @@ import pytest
 TRAIN_TESTS = Path(__file__).parents[1] / "training"
 
 collect_ignore = [
+    "format_2.py",
     "killed.py",
     "other_ranks.py",
     "two_ranks_fit.py",
