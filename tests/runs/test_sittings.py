@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import attrs
 import pytest
@@ -18,6 +17,7 @@ from mtlkit.runs.fit import fit, resume
 from mtlkit.runs.storage.folder import RunFolder
 from mtlkit.runs.storage.plugin_agreement import differences
 from mtlkit.training import throughput
+from mtlkit.training.checkpoint import newest_checkpoint
 from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.saved_steps import saved_steps
 from mtlkit.training.update import Updater
@@ -89,12 +89,11 @@ def test_many_differences_are_counted():
 
 def test_processes_that_see_other_checkpoints_are_named(tmp_path):
     class Apart(Ranks):
-        def texts(self, text, device):
-            return [text, "the checkpoint of step 4"]
+        def together(self, work, device):
+            return [work(), 4]
 
-    session = SimpleNamespace(ranks=Apart(), device=None, folder=RunFolder(tmp_path))
     with pytest.raises(RunError, match="got process 0 no checkpoint, process 1 the checkpoint of"):
-        execution._require_same_step(session, None)
+        newest_checkpoint(tmp_path, Apart())
 
 
 def test_a_resume_needs_no_pretrained_weights(start, points, monkeypatch):
