@@ -1,6 +1,7 @@
 """A learning rate that falls when a metric no longer improves."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import attrs
 import torch
@@ -20,6 +21,8 @@ class Plateau(PatientCallback):
     any schedule, down to `floor`. `metric` is the name of a validation metric, such as
     ``pose/accuracy``; by default the primary metric of the main task.
     """
+
+    sets_rates: ClassVar[bool] = True
 
     factor: float = attrs.field(default=0.1, validator=below(1))
     floor: float = attrs.field(default=0.0, validator=between(0, 1))
