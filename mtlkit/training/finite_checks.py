@@ -7,7 +7,9 @@ from torch import Tensor
 
 from mtlkit.errors import NotFiniteError
 from mtlkit.task_types import LossTerm
+from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.gradients.step import StepResult
+from mtlkit.training.sharding.held_rows import Held, HeldRows
 from mtlkit.training.tensor_files import pieces
 from mtlkit.weightings.kinds import RequiresPositiveLosses, WeightingModule
 
@@ -114,6 +116,17 @@ def names_of_broken(tensors: Mapping[str, Tensor]) -> list[str]:
         for name, value in tensors.items()
         if not all(piece.isfinite().all() for piece in pieces(value))
     ]
+
+
+def require_finite(
+    step: int, state: Mapping[str, Held], ranks: Ranks, device: torch.device
+) -> None:
+    """Raise `NotFiniteError` on all processes if one of them holds a number that is not finite."""
+    held = {k: v.rows if isinstance(v, HeldRows) else v for k, v in state.items()}
+    broken = ranks.together(lambda: names_of_broken(held), device)
+    names = dict.fromkeys(name for names in broken for name in names)
+    if names:
+        raise broken_state(step, list(names))
 
 
 def broken_state(step: int, names: Sequence[str]) -> NotFiniteError:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from mtlkit.data.transformed import source_of
 from mtlkit.errors import AssemblyError
 from mtlkit.model import MultiTaskModel
 from mtlkit.ops import use
@@ -45,7 +46,6 @@ from mtlkit.training.sharding.whole_model import (
     row_shards,
 )
 from mtlkit.training.signals import StopRequest
-from mtlkit.transforms.view import source_of
 from mtlkit.weightings.kinds import WeightingModule
 
 
