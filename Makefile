@@ -9,10 +9,11 @@ BENCH_PYTHON ?= $(BIN)/python
 BENCH_SECONDS ?= 500
 DEMO := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: help setup demo test bench bench-verdict bench-gpu docs
+.PHONY: help setup demo test test-ray bench bench-verdict bench-gpu docs
 help:
 	@echo "make demo    render faces, train the p-CNN, evaluate it, write a report (about 4 minutes)"
 	@echo "make test    all tests and checks"
+	@echo "make test-ray   the tests of studies on Ray, in an environment with Ray (285 MB)"
 	@echo "make bench   the benchmarks (the ops' part takes 10 minutes)"
 	@echo "make bench-verdict   how often a comparison's verdict is wrong (half an hour)"
 	@echo "make bench-gpu   the ops on a GPU, in 10 minutes (BENCH_PYTHON=python3 without set-up)"
@@ -33,6 +34,16 @@ demo: setup
 # one process for each core, one thread in each; a file's tests stay together
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+
+# Ray pins packages, so it has its own environment, which reads the others from that of `setup`
+test-ray: setup .venv-ray/ready
+	OMP_NUM_THREADS=1 .venv-ray/bin/python -m pytest tests/comparison/test_ray.py
+
+.venv-ray/ready: pyproject.toml
+	$(PYTHON) -m venv .venv-ray
+	.venv-ray/bin/pip install --quiet --disable-pip-version-check 'ray>=2.30'
+	.venv-ray/bin/python -c 'import pathlib, sysconfig; site = sysconfig.get_path("purelib"); other = site.replace(".venv-ray", ".venv"); pathlib.Path(site, "setup.pth").write_text(f"import site; site.addsitedir({other!r})")'
+	@touch $@
 
 bench: setup
 	$(BIN)/python benchmarks/house.py --start-up

@@ -121,9 +121,9 @@ def measure_decoding(folder: Path, count: int) -> None:
         "images from files, in batches": in_batches(StoredImages(files, frame, pool)),
     }
     try:
-        from mtlkit_face.data.recordio import RecordWriter
-        from mtlkit_face.data.recordio_faces import HEADER
-        from mtlkit_face.data.records import FaceRecords
+        from mtlkit_face.data.recordio.container import RecordWriter
+        from mtlkit_face.data.recordio.faces import HEADER
+        from mtlkit_face.data.recordio.source import FaceRecords
     except ImportError:
         say("mtlkit-face is not installed: RecordIO is left out")
     else:

@@ -10,19 +10,20 @@ from functools import partial
 
 import torch
 
-from mtlkit.data import ClassTarget, RealMapTarget
-from mtlkit.training.batching.batches import sample_seed
-from mtlkit.transforms import (
+from mtlkit.data import (
+    ClassTarget,
     ColorJitter,
     Crop,
     Erase,
     Mirror,
     Mixup,
+    RealMapTarget,
     ResizedCrop,
     Rotate,
     Transform,
 )
-from mtlkit.transforms.pipeline import Pipeline
+from mtlkit.data.pipeline import Pipeline
+from mtlkit.training.batching.batches import sample_seed
 
 SIDE = 96
 SAMPLES = 64

@@ -120,7 +120,7 @@ def plan(options: argparse.Namespace) -> str:
     identities, images = options.identities, options.images
     whole = FLOAT * options.width * identities
     sizes = {
-        "weights and momentum of all classes, in a checkpoint": 2 * whole,
+        "weights and momentum of its classes, which each process saves": 2 * whole / options.gpus,
         "weights of all classes, on the first GPU in an evaluation": whole,
         "logits of a batch of 256 in an evaluation": 256 * FLOAT * identities,
         f"names of {identities:,.0f} classes, on each process": TEXT * identities,

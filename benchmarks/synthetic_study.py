@@ -1,12 +1,14 @@
 """Synthetic studies: results drawn from known differences, to test the analysis.
 
 ``python benchmarks/synthetic_study.py FOLDER`` writes one with 3 problems, 12 methods and 5 seeds,
-and its report by `mtlkit.comparison.report.write.write_reports`.
+and its report by `mtlkit.comparison.report.write.write_reports`. With ``--records`` it writes one
+of 12,000 or 120,000 records, of 10 problems with 10 seeds or 20 problems with 50 seeds.
 """
 
+import argparse
 import json
 import math
-import sys
+import resource
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -253,24 +255,49 @@ EXAMPLE = Truth(
 )
 
 
+LARGE = {
+    12_000: {"problems": 10, "seeds": 10, "trials": 60},
+    120_000: {"problems": 20, "seeds": 50, "trials": 300},
+}
+"""Sizes of large studies by their number of records, a quarter of them final runs."""
+
+
+def sized(records: int | None) -> Truth:
+    """Return the example, or the large study with so many records."""
+    if records is None:
+        return EXAMPLE
+    size = LARGE[records]
+    names = tuple(f"problem{number}" for number in range(size["problems"]))
+    return attrs.evolve(EXAMPLE, problems=names, seeds=size["seeds"], trials=size["trials"])
+
+
 def main() -> None:
-    """Write the example, with some failed runs, and its report."""
+    """Write the study, with some failed runs, and its report."""
     from mtlkit.comparison.report.write import write_reports
 
-    folder = Path(sys.argv[1])
-    study = draw_study(EXAMPLE, np.random.default_rng(3))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--records", type=int, choices=LARGE)
+    arguments = parser.parse_args()
+    folder = arguments.folder
+    study = draw_study(sized(arguments.records), np.random.default_rng(3))
     records = list(study.records)
     for index, record in enumerate(records):
         lost = record.method == "gradnorm" and record.seed == 4 and record.problem == "scenes"
         if lost and record.stage is Stage.FINAL:
             error = "loss of age is not finite at step 212 (samples 17, 40)"
             records[index] = attrs.evolve(record, error=error, validation={}, test={})
-    write_study(folder, attrs.evolve(study, records=tuple(records)), logged_steps=300)
+    logged_steps = 0 if arguments.records else 300
+    write_study(folder, attrs.evolve(study, records=tuple(records)), logged_steps)
     start, busy = time.perf_counter(), time.process_time()
     write_reports(folder)
     seconds, cpu = time.perf_counter() - start, time.process_time() - busy
     size = (folder / "report.html").stat().st_size / 1e6
-    print(f"{len(records)} runs: {seconds:.1f} s, {cpu:.1f} s of CPU time; {size:.2f} MB")
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(
+        f"{len(records)} runs: {seconds:.1f} s, {cpu:.1f} s of CPU time; {size:.2f} MB; "
+        f"peak memory {memory:.0f} MiB"
+    )
 
 
 if __name__ == "__main__":

@@ -1,11 +1,9 @@
-from . import adapters as adapters
 from . import backbones as backbones
 from . import callbacks as callbacks
 from . import comparison as comparison
 from . import data as data
 from . import evaluators as evaluators
 from . import heads as heads
-from . import loggers as loggers
 from . import metrics as metrics
 from . import ops as ops
 from . import optim as optim
@@ -13,7 +11,6 @@ from . import plugins as plugins
 from . import routers as routers
 from . import runs as runs
 from . import testing as testing
-from . import transforms as transforms
 from . import weightings as weightings
 from .comparison.compare import compare as compare
 from .component import Component as Component

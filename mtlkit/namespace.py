@@ -15,14 +15,12 @@ from mtlkit.errors import did_you_mean, nearest
 
 NAMESPACES = (
     "mtlkit",
-    "mtlkit.adapters",
     "mtlkit.backbones",
     "mtlkit.callbacks",
     "mtlkit.comparison",
     "mtlkit.data",
     "mtlkit.evaluators",
     "mtlkit.heads",
-    "mtlkit.loggers",
     "mtlkit.metrics",
     "mtlkit.ops",
     "mtlkit.optim",
@@ -30,7 +28,6 @@ NAMESPACES = (
     "mtlkit.routers",
     "mtlkit.runs",
     "mtlkit.testing",
-    "mtlkit.transforms",
     "mtlkit.weightings",
 )
 """Public namespaces; plugins import only from these."""
@@ -73,8 +70,12 @@ def public_names(namespace: str) -> list[str]:
     >>> "CAGrad" in public_names("mtlkit.weightings")
     True
     """
-    root = Path(__file__).parent.joinpath(*namespace.split(".")[1:])
-    return sorted(_targets(root / "__init__.pyi"))
+    return sorted(_targets(stub_of(namespace)))
+
+
+def stub_of(namespace: str) -> Path:
+    """Return the path of the stub that lists the names of `namespace`."""
+    return Path(__file__).parent.joinpath(*namespace.split(".")[1:], "__init__.pyi")
 
 
 def _targets(stub: Path) -> dict[str, str]:

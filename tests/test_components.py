@@ -12,6 +12,7 @@ from pathlib import Path
 
 import attrs
 import pytest
+from mtlkit_face.networks.second_head import SharedPart
 from mtlkit_face.protocols.pairs.cfp import Faces
 from mtlkit_face.protocols.protocol import Mode
 
@@ -253,6 +254,7 @@ EXAMPLES = {
     "evaluators/face/identification": {"task": "who", "gallery": {"yaw": 15}, "by": "light"},
     "evaluators/face/pose-errors": {"shares": (0.0, 0.5), "seed": 2},
     "routers/face/side-block": {"tasks": ("age",)},
+    "routers/face/second-head": {"task": "who", "shares": SharedPart.STEM},
     "evaluators/face/lfw": {"images": Path("lfw"), "pairs": Path("a.txt"), "far": (0.1,)},
     "evaluators/face/cfp": {
         "images": Path("cfp"),

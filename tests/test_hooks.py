@@ -12,11 +12,11 @@ import torch
 
 from mtlkit import fit, hookimpl, load_catalog, resume
 from mtlkit.backbones import MLP
+from mtlkit.callbacks import StepEvent
 from mtlkit.comparison import ProblemCompared
 from mtlkit.data import DataSource, Loading
 from mtlkit.errors import DataError
 from mtlkit.evaluators import Chart, Section, Text
-from mtlkit.loggers import StepEvent
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.plugins.hooks import Hooks
 from mtlkit.plugins.observers import HOOK_OF, SECTIONS, Observers

@@ -1,4 +1,4 @@
-"""Backbones: from inputs to the features that tasks share."""
+"""Backbones and adapters: from inputs to the features that tasks share, and to those of a task."""
 
 from mtlkit.namespace import attach
 

@@ -1,4 +1,4 @@
-"""Callbacks: what acts on training between updates, with its state in checkpoints."""
+"""Callbacks and loggers: what acts on training between updates, and what writes its events."""
 
 from mtlkit.namespace import attach
 

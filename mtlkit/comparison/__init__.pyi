@@ -1,5 +1,4 @@
 from mtlkit.plugins.run_events import ProblemCompared as ProblemCompared
-
 from .analysis.baseline_tests import ComparisonFamily as ComparisonFamily
 from .analysis.baseline_tests import PairedComparison as PairedComparison
 from .analysis.delta_definitions import delta_by_metric as delta_by_metric
@@ -31,3 +30,4 @@ from .results.record import Budget as Budget
 from .spec.comparison import Comparison as Comparison
 from .spec.comparison import Tuning as Tuning
 from .spec.load import load_comparison as load_comparison
+from .spec.resources import Resources as Resources

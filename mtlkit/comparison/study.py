@@ -21,7 +21,7 @@ from mtlkit.comparison.report.write import write_reports
 from mtlkit.comparison.results.record import Budget, TaskMetric
 from mtlkit.comparison.results.store import StudyFolder, begin, refuse_another
 from mtlkit.comparison.spec.comparison import BASELINES, Comparison
-from mtlkit.comparison.spec.data_checks import primary_metrics_of
+from mtlkit.comparison.spec.data_checks import metrics_of
 from mtlkit.data.source import Loading
 from mtlkit.errors import MtlkitError, RunError
 from mtlkit.plugins.catalog import Catalog
@@ -52,7 +52,10 @@ def run_study(
     `MissingExtraError` without the extra ``compare``.
     """
     # a worker may have another working directory
-    folder, executor_config = StudyFolder(out.absolute()), executor_config or ExecutorConfig()
+    folder = StudyFolder(out.absolute())
+    executor_config = attrs.evolve(
+        executor_config or ExecutorConfig(), resources=comparison.resources
+    )
     comparison, loading = _from_anywhere(comparison, loading)
     require_libraries()  # fail before hours of training, not after
     if comparison.tuning.searches:
@@ -63,18 +66,22 @@ def run_study(
         progress = shown(quiet=quiet)
         try:
             loading = attrs.evolve(loading, progress=progress.loading)
-            metrics = primary_metrics_of(comparison, loading)
+            metrics = metrics_of(comparison, loading)
         finally:
             progress.close()
         _write(folder, comparison, metrics, catalog, threads)
         for record in folder.mend(without_failed=retry_failed):
             _discard(folder, record.key)
-        lines = ConsoleReporter(
-            planned(comparison), folder.records(), executor_config.slots, quiet=quiet
-        )
+        loading = Loading(cache=loading.cache, workers=executor_config.threads)
+
+        def on_lost(key: str, reason: str) -> None:
+            folder.append_loss(key, reason)
+            lines.on_lost(key, reason)
+
         try:
-            with contextlib.closing(executor_config.executor()) as executor:
-                loading = Loading(cache=loading.cache, workers=executor_config.threads)
+            with contextlib.closing(executor_config.executor(on_lost)) as executor:
+                plan = planned(comparison)
+                lines = ConsoleReporter(plan, folder.records(), executor.slots, quiet=quiet)
                 Runner(
                     comparison, folder, executor, catalog, loading, lines.on_record, metrics
                 ).run()
@@ -108,7 +115,7 @@ def resolved(
     for name, problem in comparison.problems.items():
         train = problem.recipe.train
         if not folder.study.exists():  # a study may continue on a smaller machine
-            refuse_too_many(train.threads)
+            refuse_too_many(train.threads, train.workers)
         if train.steps is not None and Budget.TIME in comparison.budgets:
             raise RunError(
                 f"problems.{name}: train.steps: got {train.steps}, expected null with the budget "
@@ -146,7 +153,8 @@ def _write(
     methods = [method.name for method in comparison.methods]
     known = {method.name for method in BASELINES}
     study: dict[str, Any] = {
-        "primary_metrics": [attrs.asdict(metric) for metric in metrics],
+        "primary_metrics": [attrs.asdict(metric) for metric in metrics if metric.primary],
+        "other_metrics": [attrs.asdict(metric) for metric in metrics if not metric.primary],
         "reference": {name: name for name in ("single-task", "equal") if name in methods},
         "methods": methods,
         "baselines": [name for name in methods if name in known],
@@ -217,6 +225,7 @@ def _file(described: Mapping[str, Any], comparison: Comparison) -> dict[str, Any
         "tuning": described["tuning"],
         "budgets": [budget.value for budget in comparison.budgets],
         "without": dict(comparison.without),
+        "resources": attrs.asdict(comparison.resources),
     }
 
 

@@ -1,4 +1,4 @@
-"""Data: sources, splits and label columns."""
+"""Data: sources, splits, label columns, types of targets, and transforms."""
 
 from mtlkit.namespace import attach
 

@@ -53,7 +53,8 @@ class MLflowWriter(TrackerWriter):
         with self.errors():
             self._client = mlflow.MlflowClient(options.tracking_uri)
             if self.id is not None:
-                self._client.update_run(self.id, status="RUNNING")
+                self._run: str = self.id
+                self._client.update_run(self._run, status="RUNNING")
                 return
             experiment = self._client.get_experiment_by_name(options.experiment)
             number = (
@@ -61,29 +62,29 @@ class MLflowWriter(TrackerWriter):
                 if experiment is None
                 else experiment.experiment_id
             )
-            run: str = self._client.create_run(number, run_name=self.name).info.run_id
+            self._run = self._client.create_run(number, run_name=self.name).info.run_id
             values = flat(recipe_of(folder)).items()
             params = [Param(_name(key), str(value)[:LONGEST]) for key, value in values]
             for start in range(0, len(params), PARAMETERS):
-                self._client.log_batch(run, params=params[start : start + PARAMETERS])
-        self.keep(run)
+                self._client.log_batch(self._run, params=params[start : start + PARAMETERS])
+        self.keep(self._run)
 
     def send(self, values: Mapping[str, float], step: int) -> None:
         now = round(time.time() * 1000)
         metrics = [self._metric(_name(key), value, now, step) for key, value in values.items()]
         if metrics:
-            self._client.log_batch(self.id, metrics=metrics)
+            self._client.log_batch(self._run, metrics=metrics)
 
     def send_pictures(self, pictures: Mapping[str, bytes], step: int) -> None:
         from PIL import Image
 
         for name, png in pictures.items():
             image = Image.open(io.BytesIO(png))
-            self._client.log_image(self.id, image, artifact_file=f"{_name(name)}.png")
+            self._client.log_image(self._run, image, artifact_file=f"{_name(name)}.png")
 
     def close(self) -> None:
         with self.errors():
-            self._client.set_terminated(self.id)
+            self._client.set_terminated(self._run)
 
 
 def _name(text: str) -> str:

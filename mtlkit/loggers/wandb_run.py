@@ -48,7 +48,7 @@ class WandBWriter(TrackerWriter):
         self._wandb: Any = wandb
         number = self.new_id()
         with self.errors():
-            self._run = wandb.init(
+            self._run = self._wandb.init(
                 project=options.project,
                 entity=options.entity,
                 group=options.group,

@@ -53,6 +53,11 @@ class RowShard:
         """The row after the last of this process."""
         return self.span(self.rank)[1]
 
+    @property
+    def size(self) -> int:
+        """Number of rows of this process."""
+        return self.stop - self.start
+
     def span(self, rank: int) -> tuple[int, int]:
         """Return the first row of the process `rank`, and the row after its last."""
         first, last = rank * BLOCKS // self.world, (rank + 1) * BLOCKS // self.world
@@ -66,7 +71,7 @@ class RowShard:
 
     def normal(self, width: int, std: float, key: int) -> Tensor:
         """Return the rows (R, `width`) of this process of a matrix of normal numbers."""
-        rows = torch.empty(self.stop - self.start, width)
+        rows = torch.empty(self.size, width)
         for block, start, stop in self.blocks():
             part = rows[start - self.start : stop - self.start]
             part.normal_(std=std, generator=_generator(part.device, key, block))
@@ -78,7 +83,7 @@ class RowShard:
         They are the rows `present` (M,) and others at random, together the fraction `rate` of each
         block, rounded up; more if more are present. `key` selects the random numbers.
         """
-        chance = torch.empty(self.stop - self.start, dtype=torch.float64, device=present.device)
+        chance = torch.empty(self.size, dtype=torch.float64, device=present.device)
         for block, start, stop in self.blocks():
             part = chance[start - self.start : stop - self.start]
             part.uniform_(generator=_generator(present.device, *key, block))

@@ -9,7 +9,6 @@ from mtlkit.report.evaluation import evaluation_to_json as evaluation_to_json
 from mtlkit.report.numbers import number as number
 from mtlkit.report.run_page import RunRecord as RunRecord
 from mtlkit.report.run_page import render_page as render_page
-
 from .affinity import TaskAffinity as TaskAffinity
 from .affinity import task_affinity as task_affinity
 from .evaluate import load_trained as load_trained

@@ -12,6 +12,7 @@ from mtlkit.atomic_files import write_file
 from mtlkit.component import Component
 from mtlkit.data.dataset import Data
 from mtlkit.data.source import Loading
+from mtlkit.data.transformed import source_of
 from mtlkit.errors import AssemblyError, DataError
 from mtlkit.evaluators.base import EvaluationResult, Evaluator
 from mtlkit.evaluators.context import EvaluationContext
@@ -40,7 +41,6 @@ from mtlkit.targets.class_label import ClassTarget
 from mtlkit.task_types import Role
 from mtlkit.training.batching.batch_order import batch_order
 from mtlkit.training.devices.device import chosen_device
-from mtlkit.transforms.view import source_of
 
 
 def evaluate(
@@ -133,7 +133,7 @@ def evaluate_trained(
     observers.notify(event)
     sections = tuple(section for result in results for section in result.sections)
     evaluation = Evaluation(
-        facts=_facts(recipe, model, data, status, device),
+        facts=_facts(recipe, model, data, status, device) | _notes(folder),
         budget=_budget(recipe, model, data, status),
         headlines=tuple(name for result in results for name in result.headlines),
         metrics=metrics,
@@ -243,6 +243,12 @@ def _facts(
     if status.untrained:
         facts["parameters that no loss reaches"] = ", ".join(status.untrained)
     return facts
+
+
+def _notes(folder: RunFolder) -> dict[str, str]:
+    """Return the notes that were printed at the start of the run."""
+    notes = read_provenance(folder).get("notes", ())
+    return {"notes": "; ".join(notes)} if notes else {}
 
 
 def _chosen(ops: Mapping[str, str]) -> str:

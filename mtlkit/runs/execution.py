@@ -1,12 +1,12 @@
 """The work of a session: load the data, assemble and train the network, evaluate it."""
 
-from collections.abc import Mapping
+from typing import Any
 
 import attrs
 import torch
-from torch import Tensor
 
 from mtlkit.assembly import Assembly, assembly_of
+from mtlkit.backbones.base import BackboneModule
 from mtlkit.data.dataset import Data
 from mtlkit.errors import RunError, error_text
 from mtlkit.model import MultiTaskModel, assemble
@@ -27,7 +27,7 @@ from mtlkit.training.checkpoint import Checkpoint, newest_checkpoint, tensors_of
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.loop import Training
 from mtlkit.training.progress import Progress
-from mtlkit.training.sharding.whole_model import whole_model, whole_state
+from mtlkit.training.sharding.whole_model import whole_model
 
 
 def execute(session: RunSession, progress: Progress) -> None:
@@ -44,15 +44,14 @@ def execute(session: RunSession, progress: Progress) -> None:
         evaluator.check(data)  # before training, which may take hours
     if ranks.first:
         check_data(folder, data, recipe.tasks, assembly, session.catalog, session.accept, progress)
-    checkpoint = newest_checkpoint(folder.checkpoints)
-    _require_same_step(session, checkpoint)
+    checkpoint = newest_checkpoint(folder.checkpoints, ranks, session.device)
     note = (lambda text: progress.write(f"note: {text}")) if checkpoint is None else None
     targets = encoded_splits(data, recipe.tasks, assembly, note)
     model = _new_model(session, assembly, resumed=checkpoint is not None)
     fit_heads(model, targets["train"])
     if checkpoint is None:
         check_first_samples(model, data, targets, recipe.tasks)
-        _begin(session, model, progress)
+        _begin(session, data, model, progress)
     training = Training(
         model,
         recipe.weighting.build(model.terms, model.router.features.width),
@@ -74,24 +73,12 @@ def execute(session: RunSession, progress: Progress) -> None:
         check_batch_norm(model, data, targets["train"])
     if ranks.first:
         folder.write_status(Status.running(step=training.step, steps=training.steps))
+    del checkpoint  # which keeps its files open
     training.run()
-    weights = whole_state(training.model, tensors_of(training.model))
     with whole_model(training.model, training.updater.plain):
         if ranks.first:
-            _finish(session, training, weights, data, progress)
+            _finish(session, training, data, progress)
     ranks.wait()  # a caller may read the files of the first rank on any rank
-
-
-def _require_same_step(session: RunSession, checkpoint: Checkpoint | None) -> None:
-    """Raise `RunError` if the processes find checkpoints of different steps."""
-    step = "no checkpoint" if checkpoint is None else f"the checkpoint of step {checkpoint.step}"
-    steps = session.ranks.texts(step, session.device)
-    if len(set(steps)) > 1:
-        lines = ", ".join(f"process {rank} {step}" for rank, step in enumerate(steps))
-        raise RunError(
-            f"{session.folder.checkpoints}: got {lines}, expected the same on every machine; put "
-            f"the run's folder on a disk that all of them share"
-        )
 
 
 def _new_model(session: RunSession, assembly: Assembly, *, resumed: bool) -> MultiTaskModel:
@@ -104,17 +91,21 @@ def _new_model(session: RunSession, assembly: Assembly, *, resumed: bool) -> Mul
         return assemble(backbone, recipe.router, recipe.tasks, assembly)
 
 
-def _begin(session: RunSession, model: MultiTaskModel, progress: Progress) -> None:
-    """Print the notes of the recipe, and take the weights of the run that it starts from."""
-    recipe = session.recipe
-    for note in recipe.notes():
+def _begin(session: RunSession, data: Data, model: MultiTaskModel, progress: Progress) -> None:
+    """Print and store the notes, and take the weights of the run that this one starts from."""
+    recipe, facts = session.recipe, dict[str, Any]()
+    backbones = [part for part in model.modules() if isinstance(part, BackboneModule)]
+    notes = [*map(str, recipe.notes()), *data.notes, *(n for part in backbones for n in part.notes)]
+    for note in dict.fromkeys(notes):
         progress.write(f"note: {note}")
+        facts["notes"] = [*facts.get("notes", ()), note]
     if recipe.warm_start is not None:
         report = warm_start(model, recipe.warm_start, session.loading.base, session.catalog)
         progress.write(report.line())
-        if session.ranks.first:
-            path = session.folder.provenance
-            write_json(path, {**read_json(path), "warm_start": report.facts()})
+        facts["warm_start"] = report.facts()
+    if facts and session.ranks.first:
+        path = session.folder.provenance
+        write_json(path, {**read_json(path), **facts})
 
 
 def _resume(
@@ -143,16 +134,10 @@ def restore(training: Training, checkpoint: Checkpoint, folder: RunFolder) -> No
         ) from cause
 
 
-def _finish(
-    session: RunSession,
-    training: Training,
-    tensors: Mapping[str, Tensor],
-    data: Data,
-    progress: Progress,
-) -> None:
-    """Save the model with its `tensors`, evaluate it, and mark the run as finished."""
+def _finish(session: RunSession, training: Training, data: Data, progress: Progress) -> None:
+    """Save the model, evaluate it, and mark the run as finished."""
     folder = session.folder
-    weights = save_model(folder, tensors)
+    weights = save_model(folder, tensors_of(training.model))
     status = Status.running(
         step=training.step,
         steps=training.steps,

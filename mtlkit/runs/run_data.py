@@ -14,6 +14,7 @@ import torch
 from mtlkit.data.dataset import Data
 from mtlkit.data.memory_limit import memory_limit
 from mtlkit.data.source import Loading
+from mtlkit.data.transformed import transformed_data
 from mtlkit.errors import DataError
 from mtlkit.features.inputs import InputSpec
 from mtlkit.features.pretrained import PretrainedImages
@@ -21,7 +22,6 @@ from mtlkit.recipe import Recipe
 from mtlkit.training.devices.cores import available_cores
 from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.progress import Progress
-from mtlkit.transforms.view import transformed_data
 
 
 def load_data(recipe: Recipe, loading: Loading) -> Data:

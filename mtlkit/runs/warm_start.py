@@ -18,6 +18,7 @@ from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe import WarmStart
 from mtlkit.runs.prediction.saved_model import read_assembly, read_weights
 from mtlkit.runs.storage.folder import open_run
+from mtlkit.training.sharding.held_rows import stored_part
 from mtlkit.training.sharding.whole_model import row_shards
 
 SHOWN = 5
@@ -84,7 +85,7 @@ def warm_start(
     names = [name for name in names if name in saved]
     shards = row_shards(model)
     whole = {name: _shape(current[name], shards.get(name)) for name in names}
-    shapes = [name for name in names if saved[name].shape != whole[name]]
+    shapes = [name for name in names if saved.shape(name) != whole[name]]
     taken = [name for name in names if name not in shapes]
     report = WarmStartReport(
         run=str(options.run),
@@ -100,7 +101,8 @@ def warm_start(
             f"warm_start: nothing of {options.run} fits; {report.line()}; choose a run of the same "
             f"backbone, or other `parts`"
         )
-    model.load_state_dict({**current, **{name: saved[name] for name in taken}})
+    parts = {name: stored_part(saved, name, current[name], shards.get(name)) for name in taken}
+    model.load_state_dict({**current, **parts})
     return report
 
 

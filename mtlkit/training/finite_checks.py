@@ -7,7 +7,10 @@ from torch import Tensor
 
 from mtlkit.errors import NotFiniteError
 from mtlkit.task_types import LossTerm
+from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.gradients.step import StepResult
+from mtlkit.training.sharding.held_rows import Held, HeldRows
+from mtlkit.training.tensor_files import pieces
 from mtlkit.weightings.kinds import RequiresPositiveLosses, WeightingModule
 
 SHOWN = 10
@@ -108,7 +111,22 @@ def _broken_weights(step: int, name: str, tasks: Sequence[str]) -> NotFiniteErro
 
 def names_of_broken(tensors: Mapping[str, Tensor]) -> list[str]:
     """Return the names of the `tensors` that contain a NaN or an infinity."""
-    return [name for name, value in tensors.items() if not value.isfinite().all()]
+    return [
+        name
+        for name, value in tensors.items()
+        if not all(piece.isfinite().all() for piece in pieces(value))
+    ]
+
+
+def require_finite(
+    step: int, state: Mapping[str, Held], ranks: Ranks, device: torch.device
+) -> None:
+    """Raise `NotFiniteError` on all processes if one of them holds a number that is not finite."""
+    held = {k: v.rows if isinstance(v, HeldRows) else v for k, v in state.items()}
+    broken = ranks.together(lambda: names_of_broken(held), device)
+    names = dict.fromkeys(name for names in broken for name in names)
+    if names:
+        raise broken_state(step, list(names))
 
 
 def broken_state(step: int, names: Sequence[str]) -> NotFiniteError:

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
+from typing import NoReturn
 
 import torch
 
@@ -19,22 +20,18 @@ from mtlkit.training.checkpoint import Checkpoint, save_checkpoint, tensors_of
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.devices.load_hint import LoadHint
 from mtlkit.training.devices.system_metrics import SystemMetrics
-from mtlkit.training.finite_checks import broken_state, names_of_broken
+from mtlkit.training.finite_checks import require_finite
+from mtlkit.training.once_warnings import OnceWarnings
 from mtlkit.training.optimization.optimizer_calls import evaluation_weights, set_training
-from mtlkit.training.optimization.optimizer_state import restore_optimizer, whole_optimizer_state
+from mtlkit.training.optimization.optimizer_state import optimizer_state, restore_optimizer
 from mtlkit.training.optimization.parameter_groups import group_rates
 from mtlkit.training.progress import TrainingProgress
-from mtlkit.training.sharding.whole_model import (
-    load_whole_state,
-    own_part,
-    whole_model,
-    whole_state,
-)
+from mtlkit.training.sharding.held_rows import held_state, load_held_state, stored_part
+from mtlkit.training.sharding.whole_model import whole_model
 from mtlkit.training.signals import stop_on_signal
 from mtlkit.training.throughput import Pace
 from mtlkit.training.update import Updater
 from mtlkit.training.validation import validation_metrics
-from mtlkit.training.weight_range import large_weights, weight_warning
 from mtlkit.weightings.kinds import WeightingModule
 
 
@@ -60,26 +57,29 @@ class Training:
         self.untrained: tuple[str, ...] = ()  # parameters that no loss reaches
         self._loggers: list[LogWriter] = []
         self._newest: StepEvent | None = None
-        self._warned: set[str] = set()  # metrics and weights already reported
+        self._warnings = OnceWarnings(context.progress)
         self._saved: int | None = None  # the step of the newest checkpoint
+        self._validation_due = False  # a stop came before the validation of this step
         fixed = isinstance(self.train.threads, int)
         self._load = LoadHint(torch.get_num_threads(), fixed=fixed)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Resume from `checkpoint` exactly."""
-        load_whole_state(self.model, checkpoint.model)
-        self.weighting.load_state_dict(checkpoint.weighting)
+        load_held_state(self.model, checkpoint.model)
+        load_held_state(self.weighting, checkpoint.weighting)
         shards = self.updater.shards
         restore_optimizer(
             self.updater.optimizer,
             checkpoint.optimizer,
-            lambda value, parameter: own_part(value, parameter, shards.get(parameter)),
+            self.updater.names,
+            lambda stored, key, like: stored_part(stored, key, like, shards.get(like)),
         )
-        self.callbacks.load_state_dict(checkpoint.callbacks)
+        load_held_state(self.callbacks, checkpoint.callbacks)
         self.updater.restore(checkpoint.progress)
         progress = checkpoint.progress
         self.pace = Pace(progress["seconds"], progress.get("peak_memory_bytes", 0))
         self.untrained = tuple(progress.get("untrained", ()))
+        self._validation_due = progress.get("validation_due", False)
         self.step = self._saved = checkpoint.step
 
     def run(self) -> None:
@@ -89,7 +89,7 @@ class Training:
         `InterruptedRunError` after Ctrl-C or SIGTERM, once a checkpoint is saved.
         """
         with ExitStack() as stack:
-            stop_request = stack.enter_context(stop_on_signal())
+            self._stop_request = stack.enter_context(stop_on_signal())
             stack.callback(self.updater.backward.close)
             if self.context.ranks.first:
                 for logger in self.train.loggers:
@@ -98,14 +98,12 @@ class Training:
                     self._loggers.append(writer)
             self.pace.start()
             self._saved_at = time.monotonic()
+            self._validate_or_stop()
             while self.step < self.steps and not self.callbacks.stop:
-                update = self.updater.update(self.step, stop_request)
+                update = self.updater.update(self.step, self._stop_request)
                 self.step += 1
                 self.pace.add(update.samples)
-                self._after_update()
-                if update.stop and self.step < self.steps:
-                    self._save()
-                    raise InterruptedRunError(f"stopped after step {self.step} of {self.steps}")
+                self._after_update(stop=update.stop)
             self._save()
             set_training(self.updater.optimizer, False)
             for line in self.callbacks.finish():
@@ -116,8 +114,8 @@ class Training:
         """The number of epochs trained so far, with a fraction."""
         return self.step / self.updater.batches.per_epoch
 
-    def _after_update(self) -> None:
-        """Log, validate, save and report progress if due after an update."""
+    def _after_update(self, *, stop: bool) -> None:
+        """Log, validate, save and report progress if due; or save and stop."""
         epochs, rest = divmod(self.step, self.updater.batches.per_epoch)
         epoch_ended = rest == 0
         self.callbacks.after_update(self.step)
@@ -134,9 +132,16 @@ class Training:
             event = EpochEnded(epoch=epochs, step=self.step, seconds=self.pace.seconds)
             self.context.observers.notify(event)
         if self.step == self.steps or (epoch_ended and epochs % self.train.evaluate_every == 0):
-            self._validate()
+            self._validation_due = True
+        if stop:
+            self._stop()
+        self._validate_or_stop()
         if self._checkpoint_is_due(epoch_ended):
             self._save()
+
+    def _stop(self) -> NoReturn:
+        self._save()
+        raise InterruptedRunError(f"stopped after step {self.step} of {self.steps}")
 
     def _checkpoint_is_due(self, epoch_ended: bool) -> bool:
         """Return whether to save now; if by time, several ranks agree in logged steps."""
@@ -170,7 +175,7 @@ class Training:
             values=self.updater.log_values(),
         )
         self._write(self._newest)
-        self._warn_of_large(weights)
+        self._warnings.large_weights(weights, self.step)
         self.context.observers.notify(self._newest)
         self._write(
             Speed(
@@ -189,22 +194,28 @@ class Training:
         for writer in self._loggers:
             writer.write(event)
 
-    def _validate(self) -> None:
-        """Evaluate the validation split on the first rank; callbacks get its metrics on all."""
+    def _validate_or_stop(self) -> None:
+        """Evaluate the validation split, if due, on the first rank; callbacks get its metrics.
+
+        On a stop request it is left to the resume, and `InterruptedRunError` raised on all ranks.
+        """
         split, ranks = self.context.data.validation, self.context.ranks
-        if split is None:
+        if split is None or not self._validation_due:
             return
         model = self.callbacks.evaluated_model(self.model)
         with evaluation_weights(self.updater.optimizer):
             with whole_model(model, self.updater.plain):
                 metrics = self._evaluate(model, split) if ranks.first else {}
-            if len(self.callbacks):
-                # all ranks decide on the same numbers
-                text = ranks.texts(json.dumps(metrics), self.context.device)[0]
-                self.callbacks.after_evaluation(self.step, model, json.loads(text))
+            # all ranks decide on the same numbers
+            metrics = json.loads(ranks.texts(json.dumps(metrics), self.context.device)[0])
+            if metrics is not None:
+                self.callbacks.after_evaluation(self.step, model, metrics)
+        if metrics is None:
+            self._stop()
+        self._validation_due = False
 
-    def _evaluate(self, model: MultiTaskModel, split: Split) -> dict[str, float]:
-        """Return the metrics of `model` on the validation split, after reporting them."""
+    def _evaluate(self, model: MultiTaskModel, split: Split) -> dict[str, float] | None:
+        """Return the metrics of `model` on the validation split; None on a stop request."""
         metrics = validation_metrics(
             model,
             self.context.recipe.tasks,
@@ -213,30 +224,16 @@ class Training:
             batch=self.train.batch,
             device=self.context.device,
             autocast=self.context.autocast(),
+            stop_request=self._stop_request,
         )
-        self._warn_if_not_finite(metrics)
+        if metrics is None:
+            return None
+        self._warnings.not_finite(metrics, self.step)
         self._write(EvaluationEvent(step=self.step, epoch=self.epoch, metrics=metrics))
         self.context.progress.validated(self.epoch, metrics)
         event = Evaluated(step=self.step, epoch=self.epoch, metrics=metrics)
         self.context.observers.notify(event)
         return metrics
-
-    def _warn_of_large(self, weights: Mapping[str, float]) -> None:
-        for name, weight in large_weights(weights).items():
-            key = f"the weight of {name}"
-            if key not in self._warned:
-                self._warned.add(key)
-                self.context.progress.write(weight_warning(name, weight, self.step))
-
-    def _warn_if_not_finite(self, metrics: Mapping[str, float]) -> None:
-        """Warn once for each validation metric that is not finite; training continues."""
-        for name, value in metrics.items():
-            if not math.isfinite(value) and name not in self._warned:
-                self._warned.add(name)
-                self.context.progress.write(
-                    f"warning: {name} on the validation split is {value} after step {self.step}; "
-                    f"the log and the report leave a gap. Training continues, its losses are finite"
-                )
 
     def _save(self) -> None:
         """Save a checkpoint, unless this step has one.
@@ -246,21 +243,17 @@ class Training:
         """
         if self._saved == self.step:
             return
-        # every rank must call these, because each holds a part
-        kept = self.updater.state()
-        model = whole_state(self.model, tensors_of(self.model))
-        callbacks = whole_state(self.callbacks, tensors_of(self.callbacks))
-        optimizer = whole_optimizer_state(self.updater.optimizer, self.updater.shards)
+        kept = self.updater.state()  # every rank must call this
         self._saved, self._saved_at = self.step, time.monotonic()
-        if not self.context.ranks.first:
-            return
-        weighting = tensors_of(self.weighting)
+        model, weighting, callbacks = (
+            held_state(module, tensors_of(module))
+            for module in (self.model, self.weighting, self.callbacks)
+        )
+        optimizer = optimizer_state(self.updater.optimizer, self.updater.names, self.updater.shards)
         state = {f"optimizer.{name}": value for name, value in optimizer.tensors.items()}
-        broken = names_of_broken({**model, **weighting, **state})
-        if broken:
-            raise broken_state(self.step, broken)
-        for writer in self._loggers:
-            writer.flush()
+        ranks, device = self.context.ranks, self.context.device
+        require_finite(self.step, {**model, **weighting, **state}, ranks, device)
+        ranks.together(self._flush, device)
         checkpoint = Checkpoint(
             step=self.step,
             model=model,
@@ -272,11 +265,17 @@ class Training:
                 "seconds": self.pace.seconds,
                 "peak_memory_bytes": self.pace.peak_memory(self.context.device),
                 "untrained": self.untrained,
+                "validation_due": self._validation_due,
                 "logs": {k: v for writer in self._loggers for k, v in writer.state().items()},
             },
         )
-        folder = save_checkpoint(self.context.checkpoints, checkpoint)
-        self.context.observers.notify(CheckpointSaved(step=self.step, folder=folder))
+        folder = save_checkpoint(self.context.checkpoints, checkpoint, ranks, device)
+        if ranks.first:
+            self.context.observers.notify(CheckpointSaved(step=self.step, folder=folder))
+
+    def _flush(self) -> None:
+        for writer in self._loggers:
+            writer.flush()
 
     def _show(self) -> None:
         per_epoch = self.updater.batches.per_epoch

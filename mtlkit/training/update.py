@@ -6,9 +6,10 @@ from typing import Any
 
 import attrs
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from mtlkit.data.transformed import source_of
 from mtlkit.errors import AssemblyError
 from mtlkit.model import MultiTaskModel
 from mtlkit.ops import use
@@ -45,7 +46,6 @@ from mtlkit.training.sharding.whole_model import (
     row_shards,
 )
 from mtlkit.training.signals import StopRequest
-from mtlkit.transforms.view import source_of
 from mtlkit.weightings.kinds import WeightingModule
 
 
@@ -83,6 +83,7 @@ class Updater:
         with without_compiler():
             self.optimizer = recipe.optimizer.build(groups)
         self.shards = parameter_shards(model)
+        self.names: dict[Tensor, str] = {p: name for name, p in self.inner.named_parameters()}
         lazy = any(task.head.updates_rows for task in recipe.tasks.values())
         self.row_rule = recipe.optimizer.row_rule() if lazy else None
         name_groups(self.optimizer)

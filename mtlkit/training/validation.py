@@ -14,6 +14,11 @@ from mtlkit.features.inputs import map_batch
 from mtlkit.model import MultiTaskModel
 from mtlkit.targets.rows import Rows
 from mtlkit.task import Task
+from mtlkit.training.signals import StopRequest
+
+
+class _StoppedError(Exception):
+    """A stop was requested."""
 
 
 @torch.no_grad()
@@ -26,14 +31,18 @@ def validation_metrics(
     batch: int,
     device: torch.device,
     autocast: AbstractContextManager[object],
-) -> dict[str, float]:
+    stop_request: StopRequest | None = None,
+) -> dict[str, float] | None:
     """Return each task's mean loss and metrics on `split`, as ``pose/accuracy``.
 
-    `targets` (N,) of each task may be missing; a task without any has no metrics.
+    `targets` (N,) of each task may be missing; a task without any has no metrics. Returns None if a
+    stop is requested before the end.
     """
 
     def batches() -> Iterator[tuple[Predictions, Mapping[str, Tensor]]]:
         for index in torch.split(torch.arange(len(split)), batch):
+            if stop_request is not None and stop_request.requested:
+                raise _StoppedError
             on_device = {task: targets[task][index].to(device) for task in model.tasks}
             with autocast:
                 inputs = map_batch(partial(Tensor.to, device=device), split.inputs[index])
@@ -42,6 +51,10 @@ def validation_metrics(
 
     training = model.training
     model.eval()
-    scores = scores_of(model, tasks, batches()).compute()
-    model.train(training)
+    try:
+        scores = scores_of(model, tasks, batches()).compute()
+    except _StoppedError:
+        return None
+    finally:
+        model.train(training)
     return {name: value for name, value in scores.items() if not name.endswith("/labels")}

@@ -4,17 +4,22 @@ import attrs
 import pytest
 import torch
 
-from mtlkit.adapters import FPN, Adapter, Gather, Level, Pool, Upsample
 from mtlkit.adapters.suggestion import BUILT_IN
 from mtlkit.backbones import (
+    FPN,
     MLP,
+    Adapter,
+    Gather,
+    Level,
     MapFeatures,
+    Pool,
     PyramidFeatures,
     PyramidLevel,
     TimmModel,
     TokenFeatures,
     Transformer,
     UNet,
+    Upsample,
 )
 from mtlkit.errors import AssemblyError
 from mtlkit.heads import Classification, Segmentation

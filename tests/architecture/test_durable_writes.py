@@ -15,9 +15,10 @@ DURABLE = {"replaced_file", "replaced_folder", "atomic_path"}
 EXCEPTIONS = {
     "mtlkit/atomic_files.py": "the durable writer",
     "mtlkit/cli/boundary.py:_defect": "a traceback in the folder of temporary files",
-    "mtlkit/comparison/results/store.py:StudyFolder.append": (
-        "records are appended and synced one by one"
+    "mtlkit/comparison/execute/ray_executor.py:_run_job": (
+        "a traceback of a crash, written by the signal's handler"
     ),
+    "mtlkit/comparison/results/store.py:_append": ("records are appended and synced one by one"),
     "mtlkit/data/imaging/shared_images.py": (
         "images for the other processes of a run, in a temporary folder that ends with it"
     ),
@@ -29,7 +30,11 @@ EXCEPTIONS = {
         "written in every logged step; after a power cut some events are sent twice"
     ),
     "mtlkit/testing/checks/two_ranks.py:_train": "results of two processes, in a temporary folder",
-    "plugins/mtlkit-face/mtlkit_face/data/recordio_pack.py:_write_records": (
+    "mtlkit/training/checkpoint.py:_write_whole": (
+        "writes to the temporary folder of `save_checkpoint`"
+    ),
+    "mtlkit/training/tensor_files.py:write_tensors": "writes to temporary files of its callers",
+    "plugins/mtlkit-face/mtlkit_face/data/recordio/pack.py:_write_records": (
         "writes to the temporary files of `pack`"
     ),
     "plugins/mtlkit-face/mtlkit_face/data/alignment_folder.py:_align": (

@@ -1,4 +1,4 @@
-"""A component is added by its file, one registration line and one line of a stub.
+"""A component is added by its file and its entry in the stub of a namespace; its test comes on top.
 
 A dummy of each family is added to a copy of the package, by copying a small component under another
 name. Listing, documentation, schema, recipes, the public namespace and the conformance kit must
@@ -64,17 +64,24 @@ ADDITIONS = {
         "{'file': Path('rows.csv'), 'labels': ('kind',)}",
     ),
     "targets": Addition("targets/number.py", "NumberTarget", "", space="data"),
-    "transforms": Addition("transforms/gray.py", "Gray", "transforms: {train: [dummy]}"),
+    "transforms": Addition(
+        "transforms/gray.py", "Gray", "transforms: {train: [dummy]}", space="data"
+    ),
     "optimizers": Addition("optim/adamw.py", "AdamW", "optimizer: dummy"),
     "schedules": Addition("optim/cosine.py", "Cosine", "schedule: dummy"),
     "adapters": Addition(
-        "adapters/pool.py", "Pool", "{backbone: unet, tasks: {kind: {adapter: dummy}}}"
+        "adapters/pool.py",
+        "Pool",
+        "{backbone: unet, tasks: {kind: {adapter: dummy}}}",
+        space="backbones",
     ),
     "callbacks": Addition("callbacks/gradient_noise.py", "GradientNoise", "callbacks: [dummy]"),
     "evaluators": Addition("evaluators/task_metrics.py", "TaskMetrics", "evaluators: [dummy]"),
-    "loggers": Addition("loggers/json_lines.py", "JsonLines", "train: {loggers: [dummy]}"),
+    "loggers": Addition(
+        "loggers/json_lines.py", "JsonLines", "train: {loggers: [dummy]}", space="callbacks"
+    ),
 }
-FILES = "its file, a line in `plugins/builtins.py`, a line in its folder's `__init__.pyi`; its test"
+FILES = "its file, its entry in `{}/__init__.pyi`; its test"
 
 OPS = {"ops", "implementations"}
 """Families of computations: docs/guide/op.md adds one of each from a plugin, in one file each."""
@@ -136,19 +143,15 @@ print(json.dumps(found))
 
 
 def add(copy, family, addition):
-    """Add a dummy of `family` to the `copy` of the package: three edits."""
+    """Add a dummy of `family` to the `copy` of the package: a file, and an entry in a stub."""
     folder, new = addition.folder, f"Dummy{family.capitalize()}"
     lines = (copy / addition.file).read_text("utf-8").splitlines(keepends=True)
     renamed = [
         line if "from torch" in line else re.sub(rf"\b{addition.name}", new, line) for line in lines
     ]
     (copy / folder / f"dummy_{family}.py").write_text("".join(renamed))
-    builtins = copy / "plugins" / "builtins.py"
-    line = f"        dummy {folder}.dummy_{family}:{new} a dummy\n"
-    head, family_line, rest = builtins.read_text("utf-8").partition(f'    "{family}": """\n')
-    assert family_line, "the lines of the family were not found"
-    builtins.write_text(head + family_line + line + rest)
     with open(copy / addition.stub, "a", encoding="utf-8") as stub:
+        stub.write(f"\n# {family}/dummy: a dummy\n")
         stub.write(f"from mtlkit.{folder}.dummy_{family} import {new} as {new}\n")
 
 
@@ -192,12 +195,14 @@ def test_everything_finds_the_dummy(family, probed):
     assert set(probed[0][family].values()) == {True}, probed[0][family]
 
 
-def test_three_files_are_touched(probed):
-    """Its file, the registration line and the stub's line; its own test comes on top."""
-    touched = set(probed[1])
-    for family, addition in ADDITIONS.items():
-        touched -= {f"{addition.folder}/dummy_{family}.py", addition.stub}
-    assert touched == {"plugins/builtins.py"}
+def test_two_files_are_touched(probed):
+    """Its file and the stub; its own test comes on top."""
+    expected = {
+        file
+        for family, addition in ADDITIONS.items()
+        for file in (f"{addition.folder}/dummy_{family}.py", addition.stub)
+    }
+    assert set(probed[1]) == expected
 
 
 def test_every_family_is_tried(catalog):
@@ -208,8 +213,13 @@ def test_contributing_says_so():
     """Every row of the table that adds a component names the same files."""
     text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
     rows = re.findall(r"^\| add an? (.+?) \| .+? \| (.+?) \|$", text, re.MULTILINE)
-    named = {family for families, _ in rows for family in re.split(r", | or an? | or ", families)}
-    assert named == {Catalog().families()[family].family for family in ADDITIONS}
-    assert {
-        files.replace("the stub of `data`", "its folder's `__init__.pyi`") for _, files in rows
-    } == {FILES}
+    named = {
+        (family, files)
+        for families, files in rows
+        for family in re.split(r", | or an? | or ", families)
+    }
+    families = Catalog().families()
+    assert named == {
+        (families[plural].family, FILES.format(addition.space or addition.folder))
+        for plural, addition in ADDITIONS.items()
+    }

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mtlkit.plugins.builtins import BUILTINS
+from mtlkit.plugins.families import FAMILIES
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted([*(ROOT / "mtlkit").rglob("*.py"), *(ROOT / "plugins").glob("*/mtlkit_*/**/*.py")])
@@ -86,7 +86,8 @@ def test_a_file(path):
 
 
 def test_only_families_have_more_than_20_modules():
-    families = {f"mtlkit/{family}" for family in BUILTINS} | {"plugins/mtlkit-hello/mtlkit_hello"}
+    families = {f"mtlkit/{family.plural}" for family in FAMILIES}
+    families.add("plugins/mtlkit-hello/mtlkit_hello")
     modules = Counter(named(path.parent) for path in SOURCES if path.name != "__init__.py")
     assert {folder for folder, count in modules.items() if count > 20} <= families
 

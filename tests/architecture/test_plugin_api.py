@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import mtlkit.errors
-from mtlkit.namespace import NAMESPACES, public_names
+from mtlkit.namespace import NAMESPACES, public_names, stub_of
+from mtlkit.plugins.builtins import listed_components
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.plugins.families import FAMILIES
 from mtlkit.recipe_io.snippet import RECIPE_PATHS
@@ -53,7 +54,19 @@ def test_every_public_name_exists_and_is_documented(module):
 
 
 def test_there_are_few_namespaces():
-    assert len(NAMESPACES) <= 18
+    assert len(NAMESPACES) <= 15
+
+
+def test_every_comment_of_a_stub_is_the_entry_of_a_component():
+    comments = [
+        line
+        for space in NAMESPACES
+        for line in stub_of(space).read_text("utf-8").splitlines()
+        if "#" in line
+    ]
+    listed = listed_components()
+    assert comments == [f"# {c.family}/{c.name}: {c.summary}" for c in listed]
+    assert {c.family for c in listed} <= {family.plural for family in FAMILIES}
 
 
 def test_every_error_is_public():

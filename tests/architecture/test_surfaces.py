@@ -27,19 +27,19 @@ PUBLIC = {
     *("GroupedBatches", "Transforms", "WarmStart"),
     *("dump_recipe", "fit", "hookimpl", "load_catalog", "load_model", "load_recipe", "resume"),
     *("balance", "compare", "evaluate", "predict", "tune"),
-    *("adapters", "backbones", "callbacks", "comparison", "data", "evaluators", "heads"),
-    *("loggers", "metrics", "ops", "optim", "plugins", "routers", "runs", "testing"),
-    *("transforms", "weightings"),
+    *("backbones", "callbacks", "comparison", "data", "evaluators", "heads"),
+    *("metrics", "ops", "optim", "plugins", "routers", "runs", "testing"),
+    "weightings",
 }
 
 OPTIONS = {
-    "train": {"recipe", "--set", "--out", "--beside", "--cache", "--quiet"},
+    "train": {"recipe", "--set", "--out", "--or-resume", "--beside", "--cache", "--quiet"},
     "affinity": {"recipe", "--set", "--groups", "--every", "--out", "--cache"},
     "merge": {"runs", "--out", "--scale", "--base", "--cache"},
     "lr-find": {"recipe", "--set", "--from", "--to", "--steps", "--out", "--cache"},
     "tune": {"recipe", "--set", "--trials", "--between", "--seed", "--out", "--cache", "--quiet"},
     "compare": {
-        *("what", "other", "--out", "--workers", "--devices", "--on", "--retry-failed"),
+        *("what", "other", "--out", "--workers", "--devices", "--on", "--ray", "--retry-failed"),
         *("--dry-run", "--cache", "--quiet"),
     },
     "runs": {"folder", "--where", "--state", "--sort", "--inside", "--open"},

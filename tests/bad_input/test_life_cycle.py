@@ -21,6 +21,8 @@ from mtlkit.runs import fit as run_fit
 from mtlkit.runs.fit import fit, resume
 from mtlkit.runs.progress_display import shown
 from mtlkit.runs.storage.folder import RunFolder, State, Status
+from mtlkit.training import loop, validation
+from mtlkit.training.saved_steps import saved_steps
 from mtlkit.training.update import Updater
 
 TRAIN = ("train", "good.yaml", "--quiet", "--out", "run")
@@ -222,6 +224,38 @@ class TestSignals:
         assert RunFolder(home / "run").status().state is State.INTERRUPTED
         assert call("resume", "run", "--quiet")[0] == 0
         assert results(home / "run") == results(whole)
+
+    @pytest.mark.parametrize(("number", "step"), [(0, 2), (1, 3), (2, 4)])
+    def test_in_a_validation_it_saves_a_checkpoint(self, number, step, home, call, monkeypatch):
+        """The validation takes place at the resume, with the same effects on callbacks.
+
+        In the last of its batches it is completed, and the run stops after the next update.
+        """
+        metrics = loop.validation_metrics
+        monkeypatch.setattr(
+            loop,
+            "validation_metrics",
+            lambda *args, **given: metrics(*args, **{**given, "batch": 2}),
+        )
+        data = ("--set", "callbacks=[{type: early-stopping, metric: who/loss}, best-weights]",
+                "--set", "train.checkpoint_every=100")  # fmt: skip
+        assert call(*TRAIN[:-1], "straight", *data)[0] == 0
+        plain, calls = validation.predict_batch, []
+
+        def predict(*arguments, **options):
+            calls.append(len(calls))
+            if calls[-1] == number:
+                os.kill(os.getpid(), signal.SIGUSR1)
+            return plain(*arguments, **options)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(validation, "predict_batch", predict)
+            code, _, err = call(*TRAIN, *data)
+        assert code == 75
+        assert f"stopped after step {step} of 6" in err
+        assert saved_steps(home / "run" / "checkpoints") == [step]
+        assert call("resume", "run", "--quiet")[0] == 0
+        assert results(home / "run") == results(home / "straight")
 
     def test_an_ignored_hangup_stays_ignored(self, home, call, monkeypatch):
         before = signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -4,6 +4,9 @@ import importlib
 import os
 import random
 import signal
+import subprocess
+import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,7 +22,7 @@ from mtlkit.comparison.study import run_study
 from mtlkit.data import Loading
 from mtlkit.runs import evaluate
 
-collect_ignore = ["tiny.py", "killed_study.py"]
+collect_ignore = ["tiny.py", "killed_study.py", "observed.py"]
 
 FILE = """
 problems: {plane: recipe.yaml}
@@ -36,6 +39,12 @@ def tiny():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(Path(__file__).parent))
         yield importlib.import_module("tiny")
+
+
+@pytest.fixture(scope="session")
+def observed(tiny):
+    """The module, which is next to that of `tiny`."""
+    return importlib.import_module("observed")
 
 
 class InThisProcess(Executor):
@@ -71,6 +80,35 @@ class InThisProcess(Executor):
         pass
 
 
+@attrs.define
+class OnRecord(Executor):
+    """Ends runs in order with the outcomes it was given; with `signals`, after a Ctrl-C."""
+
+    outcomes: list[Outcome]
+    signals: bool = False
+    slots: int = 1
+    waiting: list[str] = attrs.field(factory=list)
+    begun: list[str] = attrs.field(factory=list)
+
+    def submit(self, key, job):
+        self.waiting.append(key)
+        self.begun.append(key)
+
+    def ended(self, seconds):
+        if not self.waiting:
+            return []
+        if self.signals:
+            os.kill(os.getpid(), signal.SIGINT)
+            self.signals = False
+        return [(self.waiting.pop(0), self.outcomes.pop(0))]
+
+    def stop(self):
+        pass
+
+    def close(self):
+        pass
+
+
 @attrs.frozen
 class Bench:
     """A folder with a recipe, in which comparisons are written and run."""
@@ -78,6 +116,7 @@ class Bench:
     folder: Path
     tiny: object
     worker = InThisProcess
+    on_record = OnRecord
     file = FILE
 
     def load(self, text=FILE):
@@ -93,6 +132,20 @@ class Bench:
             executor = executor or InThisProcess(2)
             executor_config = ExecutorConfig(workers=executor.slots, factory=lambda *_: executor)
         return run_study(comparison, self.folder / name, executor_config=executor_config, **options)
+
+    def begin(self, lines, *arguments):
+        """A process that runs the comparison, once it has written so many lines."""
+        process = subprocess.Popen(
+            [sys.executable, Path(__file__).with_name("killed_study.py"), self.folder, *arguments],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        results = self.folder / "study" / "results.jsonl"
+        while not results.exists() or results.read_bytes().count(b"\n") < lines:
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.02)
+        return process
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 """``mtlkit compare`` and ``mtlkit runs`` as they are called."""
 
 import shutil
+import socket
 import sys
+from types import SimpleNamespace
 
 import attrs
 import pytest
@@ -211,3 +213,17 @@ def test_a_dry_run_tells_what_is_not_installed(called, bench, monkeypatch, modul
     code, _, err = called("compare", bench.folder / "comparison.yaml", "--dry-run")
     assert code == 2
     assert "pip install 'mtlkit[compare]'" in err
+
+
+def test_a_ray_cluster_that_does_not_answer_is_named(called, bench, monkeypatch):
+    monkeypatch.setattr(
+        "mtlkit.comparison.execute.ray_executor.require_ray",
+        lambda: SimpleNamespace(is_initialized=lambda: False),
+    )
+    bench.load()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+    code, _, err = called("compare", bench.folder / "comparison.yaml", "--ray", address,
+                          "--out", bench.folder / "study")  # fmt: skip
+    assert code == 2
+    assert f"--ray: no Ray cluster answers at {address} (ConnectionRefusedError" in err

@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -14,43 +13,20 @@ import pytest
 
 from mtlkit.comparison.execute.executor import LocalProcesses
 from mtlkit.comparison.execute.executor_config import ExecutorConfig, parse_executor_config
-from mtlkit.comparison.execute.worker import Job
+from mtlkit.comparison.execute.worker import Job, run_job
 from mtlkit.comparison.results.record import read_results
+from mtlkit.comparison.spec.resources import Resources
 from mtlkit.errors import InterruptedRunError, MissingExtraError, RunError
 
 FILE = """
 problems: {plane: recipe.yaml}
 weightings:
   - {name: raises, weighting: {type: explosive}}
-  - {name: killed, weighting: {type: explosive, kills: true, once: MARK}}
+  - {name: killed, weighting: {type: explosive, by: SIGKILL, once: MARK}}
 seeds: [3]
 tuning: {trials: 2, search: {optimizer.lr: {low: 0.01, high: 0.2, log: true}}}
 without: {log: for speed, tuned: for speed, rlw: for speed, single-task: for speed}
 """
-
-
-SMALL = """
-problems: {plane: recipe.yaml}
-weightings: [gls]
-seeds: 1
-without: {log: for speed, tuned: for speed, rlw: for speed, single-task: for speed}
-"""
-
-
-def begun(bench, lines):
-    """A process that runs the comparison, once it has written so many lines."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        [sys.executable, Path(__file__).with_name("killed_study.py"), bench.folder],
-        env=environment,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    results = bench.folder / "study" / "results.jsonl"
-    while not results.exists() or results.read_bytes().count(b"\n") < lines:
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.02)
-    return process
 
 
 def values(record):
@@ -59,7 +35,7 @@ def values(record):
 
 def test_a_study_that_is_killed_goes_on_and_loses_nothing(bench, made):
     comparison = bench.load(FILE.replace("MARK", str(bench.folder / "mark")))
-    process = begun(bench, 1)
+    process = bench.begin(1)
     process.kill()
     process.communicate()
     written = read_results(bench.folder / "study" / "results.jsonl")
@@ -79,9 +55,11 @@ def test_a_study_that_is_killed_goes_on_and_loses_nothing(bench, made):
             assert values(found[record.key]) == values(record)
     assert found["plane/raises/trial0"].error == "RuntimeError: it exploded"
     assert found["plane/raises/epochs-seed3"].error == "no trial came to its end"
-    killed = [record for record in found.values() if record.method == "killed" and record.error]
-    assert [record.key for record in killed] == ["plane/killed/trial0"]
-    assert "the worker was killed by SIGKILL, as the system does when memory" in killed[0].error
+    lost = {key: record.retries for key, record in found.items() if record.retries}
+    assert lost == {"plane/killed/trial0": 1}
+    assert "the worker was killed by SIGKILL, as the system does when memory" in (
+        folder.losses.read_text()
+    )
     assert all(record.peak_memory_bytes > 0 for record in found.values() if not record.error)
 
 
@@ -149,7 +127,6 @@ def test_a_gpu_is_not_shared_unless_asked(monkeypatch):
     assert (ExecutorConfig().slots, ExecutorConfig().threads) == (2, 4)
     assert ExecutorConfig(workers=4).slots == 4
     assert parse_executor_config(None, "cpu", ray=False).slots == 1
-    assert parse_executor_config(None, "", ray=True).slots == 8  # Ray counts its GPUs itself
 
 
 def test_without_ray_the_extra_is_named(monkeypatch):
@@ -158,15 +135,49 @@ def test_without_ray_the_extra_is_named(monkeypatch):
         parse_executor_config(2, "", ray=True).executor()
 
 
-def test_two_workers_of_ray_come_to_the_same(bench, monkeypatch):
-    pytest.importorskip("ray", reason="Ray is not installed: pip install 'mtlkit[ray]'")
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # where the workers find `tiny`
-    comparison = bench.load(SMALL)
-    found = read_results(
-        bench.run(comparison, executor_config=parse_executor_config(2, "", ray=True)).results
+@pytest.mark.parametrize(
+    ("resources", "gpus", "slots", "threads"),
+    [
+        ({"cpus": 2}, 0, 8, 2),
+        ({"cpus": 0.5}, 0, 32, 1),
+        ({"memory": "3 GiB"}, 0, 3, 5),
+        ({"cpus": 4, "memory": "4 GiB"}, 0, 2, 4),
+        ({"gpus": 0.5}, 2, 4, 4),
+        ({"gpus": 0.5, "cpus": 8}, 2, 2, 8),
+    ],
+)
+def test_as_many_runs_start_as_their_resources_allow(monkeypatch, resources, gpus, slots, threads):
+    module = "mtlkit.comparison.execute.executor_config"
+    monkeypatch.setattr(f"{module}.available_cores", lambda: 16)
+    monkeypatch.setattr(f"{module}.available_memory", lambda: 10 * 2**30)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
+    config = ExecutorConfig(resources=Resources(**resources))
+    assert (config.slots, config.threads) == (slots, threads)
+    assert ExecutorConfig(workers=5, resources=Resources(**resources)).slots == 5
+
+
+@pytest.mark.parametrize(
+    ("resources", "message"),
+    [
+        ({"cpus": 17}, "resources: got 17 cpus for a run, expected at most 16, which this mach"),
+        (
+            {"memory": "11 GiB"},
+            "resources: got 11 GiB of memory for a run, expected at most 10",
+        ),
+    ],
+)
+def test_a_run_that_does_not_fit_on_this_machine_is_refused(monkeypatch, resources, message):
+    module = "mtlkit.comparison.execute.executor_config"
+    monkeypatch.setattr(f"{module}.available_cores", lambda: 16)
+    monkeypatch.setattr(f"{module}.available_memory", lambda: 10 * 2**30)
+    with pytest.raises(RunError, match=message):
+        ExecutorConfig(resources=Resources(**resources)).executor()
+
+
+def test_a_worker_without_the_folder_of_the_study_is_lost_and_not_failed(tmp_path):
+    job = Job(
+        recipe=None, path=tmp_path, catalog=None, loading=None, shared=tmp_path / "study.json"
     )
-    assert [record.error for record in found] == [None, None]
-    here = read_results(bench.run(comparison, "here").results)
-    assert {record.key: values(record) for record in found} == {
-        record.key: values(record) for record in here
-    }
+    outcome = run_job(job)
+    assert outcome.lost
+    assert outcome.error.endswith("study.json; mount the study's folder there under the same path")

@@ -2,11 +2,13 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import attrs
 import torch
 
+from mtlkit.callbacks import Callback, CallbackState
 from mtlkit.data import Categorical, Data, DataSource, Loading, Numeric, Split
 from mtlkit.plugins.catalog import Catalog, Registrar, load_catalog
 from mtlkit.plugins.registry import Origin
@@ -68,7 +70,7 @@ class Poison:
 class Explosive(Weighting):
     """Equal weights, but the end of the worker, or an error, when they are made."""
 
-    kills: bool = False
+    by: str = "error"  # or EXIT, or the name of a signal
     once: Path | None = None  # a file: only where it is not there yet
 
     def build(self, terms, features):
@@ -77,10 +79,33 @@ class Explosive(Weighting):
         if self.once is None or not self.once.exists():
             if self.once is not None:
                 self.once.touch()
-            if self.kills:
-                os.kill(os.getpid(), signal.SIGKILL)
+            if self.by == "EXIT":
+                os._exit(3)
+            if self.by != "error":
+                os.kill(os.getpid(), getattr(signal, self.by))
             raise RuntimeError("it exploded")
         return Equal().build(terms, features)
+
+
+@attrs.frozen(kw_only=True)
+class Gate(Callback):
+    """Waits before the update `step` until there is the file `until`."""
+
+    step: int
+    until: Path
+
+    def build(self, run):
+        return _Gate(self, run)
+
+
+class _Gate(CallbackState):
+    def __init__(self, options, run):
+        super().__init__(run)
+        self.options = options
+
+    def before_update(self, step):
+        while step == self.options.step and not self.options.until.exists():
+            time.sleep(0.01)
 
 
 def catalog() -> Catalog:
@@ -89,5 +114,6 @@ def catalog() -> Catalog:
     own = Registrar(found, "", Origin("tiny", "0", __file__))
     own.data.add("tiny", Tiny, "points of a plane")
     own.weightings.add("explosive", Explosive, "breaks")
+    own.callbacks.add("gate", Gate, "waits")
     own.commit()
     return found

@@ -14,8 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import mtlkit
 from mtlkit.backbones import UNet
-from mtlkit.errors import MissingExtraError, RunError
-from mtlkit.loggers import (
+from mtlkit.callbacks import (
     CSV,
     EvaluationEvent,
     JsonLines,
@@ -25,6 +24,7 @@ from mtlkit.loggers import (
     WantedPictures,
     read_events,
 )
+from mtlkit.errors import MissingExtraError, RunError
 from mtlkit.loggers.curves import curves
 from mtlkit.testing import add_small_data
 from mtlkit.testing.small_data import small_map_recipe, small_recipe

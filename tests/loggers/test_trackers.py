@@ -11,8 +11,8 @@ import attrs
 import pytest
 
 import mtlkit
+from mtlkit.callbacks import EvaluationEvent, JsonLines, MLflow, Trackio, WandB, read_events
 from mtlkit.errors import InterruptedRunError, MissingExtraError, RunError
-from mtlkit.loggers import EvaluationEvent, JsonLines, MLflow, Trackio, WandB, read_events
 from mtlkit.loggers.curves import curves
 from mtlkit.loggers.tracker import TrackerWriter, flat
 from mtlkit.testing import add_small_data, small_recipe

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mtlkit.callbacks import EvaluationEvent, Speed, StepEvent, read_events
 from mtlkit.errors import RunError
-from mtlkit.loggers import EvaluationEvent, Speed, StepEvent, read_events
 from mtlkit.loggers.json_lines import JsonLinesWriter
 from mtlkit.report.blocks import TableBlock
 from mtlkit.report.history import speed_section, training_section, without_points

@@ -11,8 +11,8 @@ import matplotlib
 import pytest
 from PIL import Image
 
+from mtlkit.callbacks import EvaluationEvent, Speed, StepEvent
 from mtlkit.errors import RunError
-from mtlkit.loggers import EvaluationEvent, Speed, StepEvent
 from mtlkit.report.blocks import Chart, Gallery, Picture, Section, Series, TableBlock, Text
 from mtlkit.report.evaluation import Evaluation
 from mtlkit.report.overlay import legend, overlay

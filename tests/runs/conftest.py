@@ -8,7 +8,9 @@ import pytest
 TRAIN_TESTS = Path(__file__).parents[1] / "training"
 
 collect_ignore = [
+    "format_2.py",
     "killed.py",
+    "other_ranks.py",
     "two_ranks_fit.py",
 ]  # run or imported by tests, and no tests themselves
 

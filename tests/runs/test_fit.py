@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from mtlkit import atomic_files
+from mtlkit.callbacks import JsonLines, TensorBoard
 from mtlkit.errors import (
     AssemblyError,
     DataError,
@@ -23,7 +24,6 @@ from mtlkit.errors import (
     RunError,
 )
 from mtlkit.heads import Classification
-from mtlkit.loggers import JsonLines, TensorBoard
 from mtlkit.optim import SGD
 from mtlkit.recipe_io import load_recipe
 from mtlkit.runs.fit import fit, resume

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from mtlkit import evaluate, fit, load_model
-from mtlkit.adapters import Gather, Pool
-from mtlkit.backbones import MLP, Backbone, BackboneModule, NodeFeatures, Transformer
+from mtlkit.backbones import MLP, Backbone, BackboneModule, Gather, NodeFeatures, Pool, Transformer
 from mtlkit.data import (
     Categorical,
     Data,

@@ -5,9 +5,8 @@ import pytest
 import torch
 
 from mtlkit import evaluate, fit, load_catalog, resume
-from mtlkit.adapters import Pool
-from mtlkit.backbones import Transformer, VectorFeatures
-from mtlkit.data import ClassTarget, Data, DataSource, InputSpec, Labels, NamedInputs, Split
+from mtlkit.backbones import Pool, Transformer, VectorFeatures
+from mtlkit.data import ClassTarget, Data, DataSource, InputSpec, Labels, Mirror, NamedInputs, Split
 from mtlkit.errors import InterruptedRunError
 from mtlkit.plugins.families import Registrar
 from mtlkit.plugins.registry import Origin
@@ -17,7 +16,6 @@ from mtlkit.task import Task
 from mtlkit.testing.labels import EXAMPLES, TOKENS, draw_labels, without_some
 from mtlkit.testing.small_features import SmallFeatures
 from mtlkit.training.update import Updater
-from mtlkit.transforms import Mirror
 from mtlkit.weightings import CAGrad
 
 CATALOG = load_catalog("none")

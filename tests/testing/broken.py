@@ -17,8 +17,9 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import nn
 
-from mtlkit.adapters import Adapter, AdapterModule
 from mtlkit.backbones import (
+    Adapter,
+    AdapterModule,
     Backbone,
     BackboneModule,
     FeatureSpec,
@@ -27,9 +28,10 @@ from mtlkit.backbones import (
     TokenFeatures,
     VectorFeatures,
 )
-from mtlkit.callbacks import Callback, CallbackState
+from mtlkit.callbacks import Callback, CallbackState, Logger, LogWriter
 from mtlkit.component import Rule
 from mtlkit.data import (
+    Box,
     ClassTarget,
     DataSource,
     InputSpec,
@@ -37,12 +39,12 @@ from mtlkit.data import (
     NumberTarget,
     Numeric,
     Target,
+    Transform,
 )
 from mtlkit.errors import DataError
 from mtlkit.evaluators import EvaluationResult, Evaluator
 from mtlkit.heads import Head, HeadModule, LinearCrossEntropy, MultiLabel
 from mtlkit.heads.multi_label import MultiLabelHead
-from mtlkit.loggers import Logger, LogWriter
 from mtlkit.metrics import MAE, Accuracy, MeanState, Metric, MetricState
 from mtlkit.optim import Optimizer, Schedule
 from mtlkit.report.blocks import Section
@@ -57,7 +59,6 @@ from mtlkit.routers import (
 from mtlkit.routers.block_branch import BlockBranches
 from mtlkit.task_types import MISSING
 from mtlkit.testing import SmallData
-from mtlkit.transforms import Box, Transform
 from mtlkit.weightings import LossWeighting, WeightedLoss, Weighting
 
 # --- values --------------------------------------------------------------------------------------

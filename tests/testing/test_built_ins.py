@@ -11,13 +11,17 @@ from PIL import Image
 from mtlkit import testing
 from mtlkit.backbones import MLP, CasiaNet, SegNet, TimmModel, Transformer, UNet
 from mtlkit.data import (
+    CenterCrop,
     ClassMapTarget,
     ClassTarget,
     Concat,
+    Crop,
     Images,
     InputSpec,
     Mix,
     MultiLabelTarget,
+    Resize,
+    ResizedCrop,
     Shards,
     Table,
     TokenTarget,
@@ -27,7 +31,6 @@ from mtlkit.heads import DeepCCA
 from mtlkit.metrics import TopK
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.routers import Grouped
-from mtlkit.transforms import CenterCrop, Crop, Resize, ResizedCrop
 from mtlkit.weightings import Fixed
 
 COMPLETE = torch.randn(64, 2, generator=torch.Generator().manual_seed(0))

@@ -9,9 +9,8 @@ import torch
 from torch import nn
 
 from mtlkit import testing
-from mtlkit.adapters import Pool
-from mtlkit.backbones import Backbone, BackboneModule, MapFeatures, NodeFeatures
-from mtlkit.data import InputSpec, VectorTarget
+from mtlkit.backbones import Backbone, BackboneModule, MapFeatures, NodeFeatures, Pool
+from mtlkit.data import InputSpec, Mirror, VectorTarget
 from mtlkit.errors import MtlkitError
 from mtlkit.heads import Segmentation
 from mtlkit.metrics import MAE
@@ -23,7 +22,6 @@ from mtlkit.testing.checks import metrics, transforms
 from mtlkit.testing.harness import harness_of
 from mtlkit.testing.head_batches import head_batch, new_head
 from mtlkit.testing.suite import CHECKS, Case
-from mtlkit.transforms import Mirror
 
 DEAR = {
     "survives-spawn", "compiles", "exports", "trains-equally-on-two-ranks",

@@ -4,6 +4,7 @@ Usage: sharded.py KIND FOLDER RANK WORLD
 """
 
 import importlib
+import shutil
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -27,6 +28,7 @@ from mtlkit.plugins.registry import Origin
 from mtlkit.task import Task
 from mtlkit.task_types import Role
 from mtlkit.training.devices.ranks import Ranks
+from mtlkit.training.loop import Training
 from mtlkit.training.sharding.whole_model import local_part, whole_state
 from mtlkit.training.update import Updater
 
@@ -208,7 +210,60 @@ def run_and_resume(folder, recipe):
     run_fit.resume(folder / "resumed", catalog=known, quiet=True)
 
 
+def until(folder, recipe, stop):
+    """Begin the run in `folder`, or continue it with other processes, up to the update `stop`."""
+    known = catalog()
+    update = Updater.update
+
+    def stopped(self, step, *rest):
+        if step == stop:
+            raise KeyboardInterrupt
+        return update(self, step, *rest)
+
+    Updater.update = stopped
+    try:
+        if (folder / "recipe.yaml").exists():
+            run_fit.resume(folder, catalog=known, quiet=True, accept=("ranks",))
+        else:
+            run_fit.fit(recipe, folder, catalog=known, quiet=True)
+    except InterruptedRunError:
+        pass
+    finally:
+        Updater.update = update
+
+
+def rewritten(folder):
+    """Load the newest checkpoint of the run in `folder`, and write it anew with these processes."""
+    run = Training.run
+
+    def save(self):
+        self._saved = None
+        self._save()
+        raise KeyboardInterrupt
+
+    Training.run = save
+    try:
+        run_fit.resume(folder, catalog=catalog(), quiet=True, accept=("ranks",))
+    except InterruptedRunError:
+        pass
+    finally:
+        Training.run = run
+
+
 def work(kind, folder, ranks):
+    if kind.startswith("until-"):
+        for name, recipe in run_cases():
+            source = folder.parent / name
+            if ranks.first:
+                shutil.copytree(source, folder / name)
+            ranks.wait()
+            rewritten(folder / name)
+            ranks.wait()
+            if ranks.first:
+                shutil.copytree(folder / name, folder / f"{name}-rewritten")
+            ranks.wait()
+            until(folder / name, recipe, int(kind.removeprefix("until-")))
+        return
     if kind == "runs":
         for name, recipe in run_cases():
             (folder / name).mkdir(exist_ok=True)

@@ -130,7 +130,7 @@ def test_a_damaged_one_is_named_with_what_to_do(tmp_path, name, damage):
 def test_another_format_is_refused(tmp_path):
     path = save_checkpoint(tmp_path, empty(7)) / "state.json"
     path.write_text(sealed({**unsealed(path.read_text()), "format": 99}))
-    with pytest.raises(RunError, match="is a checkpoint of format 99, this mtlkit reads 2"):
+    with pytest.raises(RunError, match="is a checkpoint of format 99, this mtlkit reads 2 and 3"):
         newest_checkpoint(tmp_path)
 
 
@@ -161,3 +161,61 @@ def test_numbers_in_an_optimizers_state_come_back(points):
     fresh = torch.optim.SGD([nn.Parameter(torch.zeros(2))], lr=0.1, momentum=0.9)
     restore_optimizer(fresh, OptimizerState({}, json.loads(json.dumps(saved.values))))
     assert next(iter(fresh.state.values())) == {"count": 3, "on": True}
+
+
+def named_optimizer(layout, names):
+    """AdamW with groups of parameters, lists of names, and the names."""
+    parameters = {name: nn.Parameter(torch.full((2,), float(ord(name)))) for name in names}
+    groups = [
+        {"params": [parameters[name] for name in members], "name": group, "lr": rate}
+        for group, (members, rate) in layout.items()
+    ]
+    return torch.optim.AdamW(groups), parameters, {p: n for n, p in parameters.items()}
+
+
+def after_a_step(layout):
+    optimizer, parameters, names = named_optimizer(layout, "abc")
+    for name, parameter in parameters.items():
+        parameter.grad = torch.full((2,), float(ord(name)))
+    optimizer.step()
+    return optimizer_state(optimizer, names)
+
+
+def test_states_follow_the_names_of_parameters_and_groups():
+    saved = after_a_step({"weights": ("ab", 0.1), "biases": ("c", 0.2)})
+    assert saved.values["groups"][0]["params"] == ["a", "b"]
+    swapped = {"biases": ("c", 0.5), "weights": ("ba", 0.6)}
+    optimizer, parameters, names = named_optimizer(swapped, "abc")
+    restore_optimizer(optimizer, saved, names)
+    for name, parameter in parameters.items():
+        expected = 0.1 * torch.full((2,), float(ord(name)))
+        torch.testing.assert_close(optimizer.state[parameter]["exp_avg"], expected)
+    assert [(group["name"], group["lr"]) for group in optimizer.param_groups] == [
+        ("biases", 0.2), ("weights", 0.1),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("layout", "names", "message"),
+    [
+        ({"weights": ("a", 0.1), "biases": ("cb", 0.2)}, "abc",
+         "b is in the group 'biases' and was in 'weights'"),
+        ({"weights": ("abd", 0.1), "biases": ("c", 0.2)}, "abcd", "d is new"),
+        ({"weights": ("a", 0.1), "biases": ("c", 0.2)}, "ac", "b is gone"),
+        ({"weights": ("ad", 0.1), "biases": ("c", 0.2)}, "acd", "d is new; b is gone"),
+    ],
+)  # fmt: skip
+def test_other_parameters_and_groups_are_named(layout, names, message):
+    saved = after_a_step({"weights": ("ab", 0.1), "biases": ("c", 0.2)})
+    optimizer, _, ids = named_optimizer(layout, names)
+    with pytest.raises(ValueError, match=f"than the optimizer's state: {message}$"):
+        restore_optimizer(optimizer, saved, ids)
+
+
+def test_kernels_are_those_of_today():
+    """They depend on how parameters are divided, which other processes change."""
+    saved = after_a_step({"weights": ("ab", 0.1), "biases": ("c", 0.2)})
+    optimizer, _, names = named_optimizer({"weights": ("ab", 0.1), "biases": ("c", 0.2)}, "abc")
+    optimizer.param_groups[0]["fused"] = False
+    restore_optimizer(optimizer, saved, names)
+    assert [group["fused"] for group in optimizer.param_groups] == [False, None]

@@ -4,7 +4,7 @@ import attrs
 import pytest
 import torch
 
-from mtlkit.adapters import FPN
+from mtlkit.backbones import FPN
 from mtlkit.heads import Segmentation
 from mtlkit.routers import MMoE, Shared
 from mtlkit.task import Task

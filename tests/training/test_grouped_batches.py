@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtlkit import GroupedBatches, Transforms
+from mtlkit.data import Erase
 from mtlkit.errors import AssemblyError, RecipeError
 from mtlkit.recipe_io import dump_recipe, parse_recipe
 from mtlkit.training.batching.batch_order import AlternatingOrder, Group, GroupedOrder, batch_order
 from mtlkit.training.batching.batches import Batches
 from mtlkit.training.checkpoint import tensors_of
 from mtlkit.training.optimization.optimizer_state import optimizer_state, restore_optimizer
-from mtlkit.transforms import Erase
 from mtlkit.weightings import AutoLambda, Dynamic, GradNorm, MoDo, SDMGrad
 
 COUNTS = {"who": 50, "side": 50, "rare": 8, "age": 40}

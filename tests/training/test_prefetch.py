@@ -10,12 +10,12 @@ import attrs
 import pytest
 import torch
 
+from mtlkit.data import Crop, Mirror
 from mtlkit.data.imaging.decoder_pool import DecoderPool
 from mtlkit.errors import DataError
 from mtlkit.recipe import Transforms
 from mtlkit.training.batching.prefetch import Prefetcher
 from mtlkit.training.checkpoint import tensors_of
-from mtlkit.transforms import Crop, Mirror
 from mtlkit.weightings import FAMO, MoDo, PCGrad
 
 

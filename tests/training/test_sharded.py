@@ -1,7 +1,9 @@
 """Classes and backbones that processes divide among them train as in one process."""
 
 import importlib
+import itertools
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +14,7 @@ from safetensors.torch import load_file
 
 from mtlkit import evaluate
 from mtlkit.runs import Run
-from mtlkit.training.checkpoint import tensors_of
+from mtlkit.training.checkpoint import newest_checkpoint, tensors_of
 
 HERE = Path(__file__).parent
 MODEL = "model.safetensors"
@@ -128,6 +130,67 @@ def test_an_interrupted_run_of_two_processes_ends_as_a_straight_one(runs, sharde
     assert (runs / name / "straight" / "evaluation.json").exists()
     if name != "backbone":
         assert len(straight["heads.who_head.directions"]) == sharded.CLASSES
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory):
+    """Runs of one process, then two, four and again one, for two updates each."""
+    with pytest.MonkeyPatch.context() as patch:
+        for folder in (HERE.parent, HERE):
+            patch.syspath_prepend(str(folder))
+        module = importlib.import_module("sharded")
+        root = tmp_path_factory.mktemp("chain")
+        for name, recipe in module.run_cases():
+            longer = module.with_train(recipe, steps=8)
+            module.until(root / "1" / name, longer, 2)
+            module.run_fit.fit(
+                longer, root / "straight" / name, catalog=module.catalog(), quiet=True
+            )
+        folder = root / "1"
+        for world, stop in ((2, 4), (4, 6)):
+            folder = folder / str(world)
+            folder.mkdir()
+            launched(folder, f"until-{stop}", world)
+        for name, _ in module.run_cases():
+            shutil.copytree(folder / name, folder / "1" / name)
+            module.rewritten(folder / "1" / name)
+            shutil.copytree(folder / "1" / name, folder / "1" / f"{name}-rewritten")
+            module.until(folder / "1" / name, None, None)
+    return root
+
+
+CHAIN = ("1", "1/2", "1/2/4", "1/2/4/1")
+
+
+def newest(folder):
+    """The tensors of the newest checkpoint in the folder of a run."""
+    parts = newest_checkpoint(folder / "checkpoints").parts()
+    return {
+        f"{part}.{key}": value for part, stored in parts.items() for key, value in stored.items()
+    }
+
+
+@pytest.mark.parametrize("name", ["head", "backbone", "both"])
+def test_other_processes_load_every_row_to_the_bit(chain, name):
+    for before, after in itertools.pairwise(CHAIN):
+        expected = newest(chain / before / name)
+        files = {path.name for path in (chain / after).glob(f"{name}-rewritten/checkpoints/*/*")}
+        world = int(after.rpartition("/")[2])
+        assert (f"model.process-{world - 1}-of-{world}.safetensors" in files) == (world > 1)
+        result = newest(chain / after / f"{name}-rewritten")
+        assert set(result) == set(expected)
+        for key, value in expected.items():
+            same = result[key].nan_to_num(nan=-1.0).equal(value.nan_to_num(nan=-1.0))
+            assert same, (after, key)  # there was no best validation yet
+
+
+@pytest.mark.parametrize("name", ["head", "backbone", "both"])
+def test_other_processes_continue_to_the_same_values(chain, name):
+    straight = load_file(chain / "straight" / name / MODEL)
+    result = load_file(chain / CHAIN[-1] / name / MODEL)
+    assert set(result) == set(straight)
+    for key, value in straight.items():
+        torch.testing.assert_close(result[key], value, rtol=1e-5, atol=1e-5, msg=key)
 
 
 def test_the_model_of_several_processes_is_evaluated_by_one(runs, sharded):

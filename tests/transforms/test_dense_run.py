@@ -6,14 +6,25 @@ import torch
 
 import mtlkit
 from mtlkit.backbones import UNet
-from mtlkit.data import Data, DataSource, Labels, Split
+from mtlkit.data import (
+    CenterCrop,
+    ColorJitter,
+    Crop,
+    Data,
+    DataSource,
+    Labels,
+    Mirror,
+    Mixup,
+    Rotate,
+    Scale,
+    Split,
+)
 from mtlkit.heads import DenseRegression, Normals, Segmentation
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.plugins.families import Registrar
 from mtlkit.plugins.registry import Origin
 from mtlkit.recipe import Recipe, Train, Transforms
 from mtlkit.task import Task
-from mtlkit.transforms import CenterCrop, ColorJitter, Crop, Mirror, Mixup, Rotate, Scale
 from tests.transforms.scene import TARGETS, Scene
 
 MAPS = ("parts", "depth", "normals")

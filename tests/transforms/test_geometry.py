@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mtlkit.data import Mirror, Rotate, Scale
 from mtlkit.errors import DataError
 from mtlkit.targets.base import Target
 from mtlkit.targets.class_map import ClassMapTarget
@@ -15,7 +16,6 @@ from mtlkit.targets.geometry import Box, crop_map, rotate_map
 from mtlkit.targets.real_map import RealMapTarget
 from mtlkit.targets.unit_vector_map import UnitVectorMapTarget
 from mtlkit.targets.vector import VectorTarget
-from mtlkit.transforms import Mirror, Rotate, Scale
 from mtlkit.transforms.draw import Draw
 from mtlkit.transforms.sample import Sample
 from tests.transforms.scene import Ball, Scene

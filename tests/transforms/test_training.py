@@ -7,8 +7,21 @@ import attrs
 import pytest
 import torch
 
-from mtlkit.data import Data, Labels, RealMapTarget, Split
+from mtlkit.data import (
+    CenterCrop,
+    Crop,
+    Data,
+    Erase,
+    Labels,
+    Mirror,
+    Mixup,
+    RealMapTarget,
+    Resize,
+    Split,
+)
+from mtlkit.data.pipeline import Pipeline
 from mtlkit.data.source import Loading
+from mtlkit.data.transformed import TransformedSplit, source_of, transformed_data
 from mtlkit.errors import DataError
 from mtlkit.recipe import Transforms
 from mtlkit.runs.run_data import load_data
@@ -18,9 +31,6 @@ from mtlkit.training.batching.batch_order import JointOrder
 from mtlkit.training.batching.batches import Batches, sample_seed
 from mtlkit.training.checkpoint import tensors_of
 from mtlkit.training.optimization.optimizer_state import optimizer_state, restore_optimizer
-from mtlkit.transforms import CenterCrop, Crop, Erase, Mirror, Mixup, Resize
-from mtlkit.transforms.pipeline import Pipeline
-from mtlkit.transforms.view import TransformedSplit, source_of, transformed_data
 from tests.transforms.scene import TARGETS, Scene
 
 SWAP = {"side": {}}

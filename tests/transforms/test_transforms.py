@@ -5,19 +5,9 @@ import pytest
 import torch
 
 from mtlkit.data import (
+    CenterCrop,
     ClassMapTarget,
     ClassTarget,
-    MultiLabelTarget,
-    NumberTarget,
-    RealMapTarget,
-    VectorTarget,
-)
-from mtlkit.errors import DataError
-from mtlkit.recipe import Transforms
-from mtlkit.recipe_io import dump_recipe, parse_recipe
-from mtlkit.testing import small_recipe
-from mtlkit.transforms import (
-    CenterCrop,
     ColorJitter,
     Crop,
     Draw,
@@ -25,11 +15,19 @@ from mtlkit.transforms import (
     Gray,
     Mirror,
     Mixup,
+    MultiLabelTarget,
+    NumberTarget,
+    RealMapTarget,
     Resize,
     ResizedCrop,
     Sample,
     Scale,
+    VectorTarget,
 )
+from mtlkit.errors import DataError
+from mtlkit.recipe import Transforms
+from mtlkit.recipe_io import dump_recipe, parse_recipe
+from mtlkit.testing import small_recipe
 
 SIDE = ClassTarget(names=("left", "front", "right"))
 

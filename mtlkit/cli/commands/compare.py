@@ -1,8 +1,11 @@
 """``mtlkit compare``: which weighting is best on a set of problems, or how two runs differ."""
 
+import contextlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import attrs
 import click
 from click.core import ParameterSource
 
@@ -47,6 +50,11 @@ if TYPE_CHECKING:
     show_default=True,
     help="By processes of this machine, or on a Ray cluster that shares the folder.",
 )
+@click.option(
+    "--ray",
+    metavar="ADDRESS",
+    help="The Ray cluster, such as 10.0.0.5:6379, or local to start one here; implies --on ray.",
+)
 @click.option("--retry-failed", is_flag=True, help="Make the runs that failed once more.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and its time; write nothing.")
 @cache_option
@@ -58,6 +66,7 @@ def compare(
     workers: int | None,
     devices: str,
     on: str,
+    ray: str | None,
     retry_failed: bool,
     dry_run: bool,
     cache: Path,
@@ -80,7 +89,9 @@ def compare(
     catalog = current_catalog()
     comparison = load_comparison(what, catalog)
     out, loading = out or Path("runs") / what.stem, Loading(cache=cache)
-    executor_config = parse_executor_config(workers, devices, ray=on == "ray")
+    on_ray = on == "ray" or ray is not None
+    address = ray or os.environ.get("RAY_ADDRESS")
+    executor_config = parse_executor_config(workers, devices, ray=on_ray, address=address)
     if dry_run:
         _show_plan(comparison, out, loading, executor_config, catalog)
         return
@@ -103,7 +114,7 @@ def compare(
             echo(line)
         echo()
     _print_sections(folder, catalog)
-    echo(f"report:  {folder.report}\nresults: {folder.results}")
+    echo(f"report:  {folder.report}", f"results: {folder.results}")
     _print_failures(folder)
 
 
@@ -118,7 +129,7 @@ def _print_sections(folder: "StudyFolder", catalog: "Catalog") -> None:
             echo(f"{problem}: {section.title}")
             for block in section.blocks:
                 if isinstance(block, Text):
-                    echo(f"  {block.text}")
+                    echo(*(f"  {line}" for line in block.text.split("\n")))
                 elif isinstance(block, TableBlock):
                     rows = [tuple(map(number, row)) for row in (block.header, *block.rows)]
                     for line in aligned(rows):
@@ -147,8 +158,9 @@ def _print_failures(folder: "StudyFolder") -> None:
     if not failed:
         return
     echo(
-        f"\n{len(failed)} of {len(records)} runs failed; the report states why, and "
-        f"`--retry-failed` makes them anew"
+        "",
+        f"{len(failed)} of {len(records)} runs failed; the report states why, and "
+        f"`--retry-failed` makes them anew",
     )
     if all(record in failed for record in records if record.stage is Stage.FINAL):
         first = failed[0]
@@ -180,18 +192,19 @@ def _show_plan(
     from mtlkit.comparison.execute.time_estimate import estimate
     from mtlkit.comparison.report.dependencies import require_libraries
     from mtlkit.comparison.results.store import StudyFolder
-    from mtlkit.comparison.spec.data_checks import primary_metrics_of
+    from mtlkit.comparison.spec.data_checks import metrics_of
     from mtlkit.comparison.study import refuse_another_study, resolved
     from mtlkit.report.numbers import duration
     from mtlkit.runs.tuning.search import require_optuna
 
     folder = StudyFolder(out)
+    executor_config = attrs.evolve(executor_config, resources=comparison.resources)
     require_libraries()  # report what would stop the study before it starts
     if comparison.tuning.searches:
         require_optuna("compare")
     comparison = resolved(comparison, folder, executor_config)
     refuse_another_study(comparison, folder, catalog)
-    primary_metrics_of(comparison, loading)
+    metrics_of(comparison, loading)
     estimates = estimate(comparison, folder.records(), loading)
     rows: list[tuple[str, ...]] = [("problem", "method", "trials", "final runs", "to make", "time")]
     for row in estimates:
@@ -200,8 +213,10 @@ def _show_plan(
     for line in aligned(rows):
         echo(line)
     left, seconds = sum(row.left for row in estimates), sum(row.seconds for row in estimates)
-    workers = executor_config.slots
+    with contextlib.closing(executor_config.executor()) as executor:
+        workers = executor.slots
     echo(
-        f"\n{left} runs to make, about {duration(seconds / workers)} of training by {workers} "
-        f"at once; nothing was written to {out}"
+        "",
+        f"{left} runs to make, about {duration(seconds / workers)} of training by {workers} "
+        f"at once; nothing was written to {out}",
     )

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
-from mtlkit.comparison.analysis.delta_m import delta_m, task_delta
+from mtlkit.comparison.analysis.delta_m import MetricDeltas, mean_delta, metric_deltas
 from mtlkit.comparison.analysis.statistics import ALPHA, holm, paired_test, student_mean
 from mtlkit.comparison.results.record import Budget, TaskMetric
-from mtlkit.comparison.results.study_results import SeedScores, StudyResults
+from mtlkit.comparison.results.study_results import StudyResults
 from mtlkit.report.blocks import Estimate
 
 VERDICT_BASELINES = ("equal", "tuned", "single-task")
@@ -45,7 +45,8 @@ class PairedComparison:
     differences: tuple[float, ...]
     p_value: float  # of Student's paired test, unadjusted
     adjusted: float  # for the family (Holm)
-    by_task: Mapping[str, tuple[float, ...]] = attrs.field(factory=dict)  # the parts of delta-m
+    by_task: Mapping[str, tuple[float, ...]] = attrs.field(factory=dict)  # means over its metrics
+    left_out: tuple[str, ...] = ()  # metrics that are not part of delta-m
 
     @functools.cached_property
     def tasks(self) -> tuple[TaskDifference, ...]:
@@ -127,16 +128,17 @@ def compare_with_placebo(study: StudyResults, budget: Budget) -> ComparisonFamil
 def _family(study: StudyResults, budget: Budget, references: Sequence[str]) -> ComparisonFamily:
     rows = []
     for problem in study.problems:
-        tasks = study.tasks(problem)
-        scores = {name: study.scores(problem, name, budget) for name in study.methods}
+        metrics = study.metrics(problem)
+        scores = {name: study.metric_scores(problem, name, budget) for name in study.methods}
         for method, reference in _pairs(study.methods, references):
-            seeds = delta_m(scores[method], scores[reference], tasks)
+            parts = metric_deltas(scores[method], scores[reference], metrics)
+            seeds = mean_delta(parts)
             if len(seeds) > 1:
-                parts = _by_task(scores[method], scores[reference], tasks)
                 rows.append((problem, method, reference, seeds, parts))
     if len(study.problems) > 1:
         rows += _over_problems(study, rows)
     p_values = [paired_test(tuple(seeds.values())) for *_, seeds, _ in rows]
+    known = {problem: study.metrics(problem) for problem in (*study.problems, EVERY_PROBLEM)}
     return ComparisonFamily(
         budget=budget,
         comparisons=tuple(
@@ -147,7 +149,8 @@ def _family(study: StudyResults, budget: Budget, references: Sequence[str]) -> C
                 differences=tuple(seeds.values()),
                 p_value=p_value,
                 adjusted=adjusted,
-                by_task=parts,
+                by_task=_by_task(parts, known[problem]),
+                left_out=tuple(m.metric for m in known[problem] if m.metric not in parts),
             )
             for (problem, method, reference, seeds, parts), p_value, adjusted in zip(
                 rows, p_values, holm(p_values), strict=True
@@ -166,7 +169,7 @@ def _pairs(methods: Sequence[str], references: Sequence[str]) -> list[tuple[str,
     ]
 
 
-_Found = tuple[str, str, str, dict[int, float], dict[str, tuple[float, ...]]]
+_Found = tuple[str, str, str, dict[int, float], MetricDeltas]
 
 
 def _over_problems(study: StudyResults, rows: Sequence[_Found]) -> list[_Found]:
@@ -185,7 +188,10 @@ def _over_problems(study: StudyResults, rows: Sequence[_Found]) -> list[_Found]:
     return means
 
 
-def _by_task(
-    method: SeedScores, reference: SeedScores, tasks: Sequence[TaskMetric]
-) -> dict[str, tuple[float, ...]]:
-    return {j.task: tuple(task_delta(method, reference, j).values()) for j in tasks}
+def _by_task(parts: MetricDeltas, metrics: Sequence[TaskMetric]) -> dict[str, tuple[float, ...]]:
+    """Return the mean of each task's metrics in `parts`, by seed."""
+    tasks: dict[str, dict[str, Mapping[int, float]]] = {}
+    for metric in metrics:
+        if metric.metric in parts:
+            tasks.setdefault(metric.task, {})[metric.metric] = parts[metric.metric]
+    return {task: tuple(mean_delta(mine).values()) for task, mine in tasks.items()}

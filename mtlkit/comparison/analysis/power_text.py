@@ -1,6 +1,7 @@
 """Sentences of a power analysis: the limits of a study and the seeds to overcome them."""
 
 import statistics
+from collections.abc import Iterator
 
 import attrs
 
@@ -75,24 +76,36 @@ def short_limit(evidence: Evidence, problem: str) -> list[Statement]:
 
 
 def limits(evidence: Evidence, problem: str) -> list[Statement]:
-    """Return the smallest difference that the study can show, in full."""
-    reach, family = _reach(evidence, problem), evidence.family
-    if reach is None:
-        return []
-    return [
-        Statement(
-            StatementKind.LIMIT,
-            f"With {reach.seeds} and {counted(len(family.comparisons), 'comparison')} "
-            f"the smallest difference from equal weights that shows in four of five studies is "
-            f"{reach.smallest}; one of {evidence.study.relevant:g}% takes {reach.needed} seeds.",
+    """Return what delta-m leaves out, and the smallest difference that the study can show."""
+    statements = list(_left_out(evidence, problem))
+    reach, comparisons = _reach(evidence, problem), len(evidence.family.comparisons)
+    if reach is not None:
+        text = (
+            f"With {reach.seeds} and {counted(comparisons, 'comparison')} the smallest difference "
+            f"from equal weights that shows in four of five studies is {reach.smallest}; one of "
+            f"{evidence.study.relevant:g}% takes {reach.needed} seeds."
         )
-    ]
+        statements.append(Statement(StatementKind.LIMIT, text))
+    return statements
+
+
+def _left_out(evidence: Evidence, problem: str) -> Iterator[Statement]:
+    """Yield a statement about the metrics that delta-m of some pairs leaves out, if any."""
+    mine = [c for c in evidence.family.comparisons if c.problem == problem]
+    names = dict.fromkeys(name for comparison in mine for name in comparison.left_out)
+    if names:
+        count = sum(bool(comparison.left_out) for comparison in mine)
+        yield Statement(
+            StatementKind.LIMIT,
+            f"Delta-m of {count} of {counted(len(mine), 'comparison')} leaves out "
+            f"{listed(list(names))}: a run has no such number, or the baseline's mean is 0.",
+        )
 
 
 def worthless_baseline(study: StudyResults, problem: str, method: str) -> list[Statement]:
     """Return a statement about the tasks whose baseline mean is zero or negative, if any."""
-    tasks = study.tasks(problem)
-    unusable = worthless(study.scores(problem, method, deciding_budget(study)), tasks)
+    scores = study.metric_scores(problem, method, deciding_budget(study))
+    unusable = worthless(scores, study.metrics(problem))
     if not unusable:
         return []
     verb, whose = ("is", "another metric") if len(unusable) == 1 else ("are", "other metrics")

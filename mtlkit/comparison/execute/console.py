@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from rich.console import Console
 
 from mtlkit.comparison.results.record import Record, Stage
-from mtlkit.printable import printable
+from mtlkit.printable import printable_line
 from mtlkit.report.numbers import duration
 
 
@@ -42,6 +42,10 @@ class ConsoleReporter:
         left = f", about {duration(self.seconds_left())} left" if self._left else ""
         self._print(f"{done} {record.key}: {_came_to(record, seconds)}{failed}{left}")
 
+    def on_lost(self, key: str, reason: str) -> None:
+        """Print that a run lost its worker or machine and is started again."""
+        self._print(f"{key}: {reason}; starting again from its checkpoint")
+
     def seconds_left(self) -> float:
         """Return the estimated time of the remaining runs, by the most similar finished ones."""
         return sum(map(self._expected, self._left.values())) / self._workers
@@ -61,7 +65,7 @@ class ConsoleReporter:
 
     def _print(self, line: str) -> None:
         if self._console is not None:
-            self._console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+            self._console.print(printable_line(line), markup=False, highlight=False, soft_wrap=True)
 
 
 def _came_to(record: Record, seconds: float) -> str:

@@ -116,17 +116,29 @@ def _outcome(worker: _Worker) -> Outcome:
         outcome: Outcome = worker.results.recv()
     except (EOFError, OSError):
         worker.process.join()
-        return Outcome(error=_killed(worker.process.exitcode or 0), killed=True)
+        code = worker.process.exitcode or 0
+        return Outcome(error=_exit_text(code), lost=code == UNKNOWN or -code in LOST)
     finally:
         worker.results.close()
     worker.process.join()
     return outcome
 
 
-def _killed(code: int) -> str:
+UNKNOWN = 255
+"""Exit code of a worker whose own code is unknown, because the server that forked it was killed."""
+
+LOST = tuple(
+    getattr(signal, name)
+    for name in ("SIGKILL", "SIGTERM", "SIGHUP", "SIGINT")
+    if name in dir(signal)
+)
+"""Signals that others send. A process causes the others itself, such as SIGSEGV."""
+
+
+def _exit_text(code: int) -> str:
     """Return a message about the exit code of a process that sent no outcome.
 
-    >>> _killed(-15)
+    >>> _exit_text(-15)
     'the worker was killed by SIGTERM'
     """
     if code >= 0:

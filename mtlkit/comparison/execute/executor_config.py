@@ -1,13 +1,17 @@
-"""Workers, devices and executor of a study."""
+"""Workers, devices, resources and executor of a study."""
 
+import functools
 import re
 from collections.abc import Callable
 
 import attrs
 
 from mtlkit.comparison.execute.executor import Executor, LocalProcesses
+from mtlkit.comparison.execute.retries import OnLost, Retrying
+from mtlkit.comparison.spec.resources import Resources
+from mtlkit.data.memory_limit import GIB, available_memory
 from mtlkit.errors import RunError
-from mtlkit.training.devices.cores import available_cores
+from mtlkit.training.devices.cores import available_cores, refuse_too_many_workers
 
 Devices = tuple[str | None, ...]
 """Devices such as cuda:0, in turn; None: that of the recipe."""
@@ -22,33 +26,56 @@ def _all_gpus() -> Devices:
     return tuple(f"cuda:{number}" for number in range(torch.cuda.device_count())) or (None,)
 
 
-def _local(workers: int, threads: int, devices: Devices) -> Executor:
-    return LocalProcesses(workers, devices)
+def _local(config: "ExecutorConfig") -> Executor:
+    for name, need, there in config.limits():
+        if need > there:
+            raise RunError(
+                f"resources: got {need:g} {name} for a run, expected at most {there:.3g}, which "
+                f"this machine has free; lower it"
+            )
+    return LocalProcesses(config.slots, config.devices or _all_gpus())
 
 
 @attrs.frozen(kw_only=True)
 class ExecutorConfig:
     """Configuration of the execution: number of workers, devices and executor.
 
-    `factory` takes the number of workers, the threads of each, and the devices.
+    `cluster` states that other machines execute the runs, whose cores and GPUs are unknown here.
     """
 
-    workers: int | None = None  # None: one for each GPU, or else for each core, but at most eight
+    workers: int | None = None  # None: as many as `resources` and the GPUs, or else cores, allow
     devices: tuple[str, ...] = ()  # empty: those of the recipes
-    factory: Callable[[int, int, Devices], Executor] = _local
-    default_devices: Callable[[], Devices] = _all_gpus  # if no devices are given
+    resources: Resources = attrs.field(factory=Resources)  # of each run
+    cluster: bool = False
+    factory: Callable[["ExecutorConfig"], Executor] = _local
 
     @property
     def slots(self) -> int:
-        """The number of runs at once."""
-        named = self.devices or tuple(
-            device for device in self.default_devices() if device is not None
-        )
-        return self.workers or len(named) or min(available_cores(), 8)
+        """The number of runs at once on this machine: at most eight unless something states it."""
+        if self.workers:
+            return self.workers
+        gpus = [device for device in self.devices or _all_gpus() if device is not None]
+        fitting = [there / need for _, need, there in self.limits()]
+        if gpus:
+            fitting.append(len(gpus) / (self.resources.gpus or 1))
+        elif not self.resources.cpus:
+            fitting.append(min(available_cores(), 8))
+        return max(1, int(min(fitting)))
+
+    def limits(self) -> list[tuple[str, float, float]]:
+        """Return the stated resources by name: what a run needs, and what this machine has."""
+        limits, free = [], available_memory()
+        if self.resources.cpus:
+            limits.append(("cpus", self.resources.cpus, float(available_cores())))
+        if self.resources.memory_bytes and free is not None:
+            limits.append(("GiB of memory", self.resources.memory_bytes / GIB, free / GIB))
+        return limits
 
     @property
     def threads(self) -> int:
-        """The threads of each run, an equal part of the cores."""
+        """The threads of each run: the stated cores, or an equal part of those of this machine."""
+        if self.resources.cpus or self.cluster:
+            return max(1, int(self.resources.cpus or 1))
         return max(1, available_cores() // self.slots)
 
     @property
@@ -56,13 +83,18 @@ class ExecutorConfig:
         """The type of the devices, cpu or cuda; None if the recipes choose it."""
         return self.devices[0].partition(":")[0] if self.devices else None
 
-    def executor(self) -> Executor:
-        """Return the executor of the runs."""
-        return self.factory(self.slots, self.threads, self.devices or self.default_devices())
+    def executor(self, on_lost: OnLost = lambda key, reason: None) -> Executor:
+        """Return the executor of the runs, which starts lost ones again and reports them."""
+        return Retrying(self.factory(self), on_lost)
 
 
-def parse_executor_config(workers: int | None, devices: str, *, ray: bool) -> ExecutorConfig:
-    """Return the configuration of the command line; `RunError` for invalid devices."""
+def parse_executor_config(
+    workers: int | None, devices: str, *, ray: bool, address: str | None = None
+) -> ExecutorConfig:
+    """Return the configuration of the command line; `RunError` for invalid devices.
+
+    `address` is that of a Ray cluster; None leaves it to Ray's own settings.
+    """
     named = tuple(name.strip() for name in devices.split(",")) if devices else ()
     for name in named:
         if not DEVICE.fullmatch(name):
@@ -72,16 +104,17 @@ def parse_executor_config(workers: int | None, devices: str, *, ray: bool) -> Ex
             f"--devices: {devices} are of two kinds, whose results differ in their last bits; "
             f"expected one kind"
         )
+    if not ray:  # the workers of a cluster are on other machines
+        refuse_too_many_workers("--workers", workers)
+    if ray and any(":" in name for name in named):
+        raise RunError(f"--devices: got {devices} with Ray, which assigns GPUs itself; use cuda")
     config = ExecutorConfig(workers=workers, devices=named)
-    return attrs.evolve(config, factory=_on_ray, default_devices=_no_device) if ray else config
+    if not ray:
+        return config
+    return attrs.evolve(config, cluster=True, factory=functools.partial(_on_ray, address))
 
 
-def _on_ray(workers: int, threads: int, devices: Devices) -> Executor:
+def _on_ray(address: str | None, config: ExecutorConfig) -> Executor:
     from mtlkit.comparison.execute.ray_executor import RayTasks
 
-    return RayTasks(workers, gpus=int(devices[0] is not None and devices[0] != "cpu"), cpus=threads)
-
-
-def _no_device() -> Devices:
-    """Return no device: Ray assigns a GPU to each task that requests one."""
-    return (None,)
+    return RayTasks(config, address)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import attrs
 
+from mtlkit.atomic_files import make_folder
 from mtlkit.comparison.execute.executor import Executor
 from mtlkit.comparison.execute.plan import (
     FinishedRuns,
@@ -13,6 +14,7 @@ from mtlkit.comparison.execute.plan import (
     method_jobs,
     ready_runs,
 )
+from mtlkit.comparison.execute.retries import RETRIES
 from mtlkit.comparison.execute.trial_scores import FinishedRun, TrialScores
 from mtlkit.comparison.execute.worker import Job, Outcome
 from mtlkit.comparison.results.outcome import measured
@@ -21,7 +23,7 @@ from mtlkit.comparison.results.store import StudyFolder
 from mtlkit.comparison.spec.comparison import EQUAL, Comparison
 from mtlkit.comparison.spec.recipes import for_final, for_trial, with_settings
 from mtlkit.data.source import Loading
-from mtlkit.errors import InterruptedRunError
+from mtlkit.errors import InterruptedRunError, RunError
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io import dump_recipe
@@ -61,26 +63,39 @@ class Runner:
         catalog: Catalog,
         loading: Loading,
         on_record: OnRecord,
-        primary_metrics: Sequence[TaskMetric],
+        metrics: Sequence[TaskMetric],
     ) -> None:
         self.comparison, self.folder, self.executor = comparison, folder, executor
         self._catalog, self._loading, self._on_record = catalog, loading, on_record
-        self._primary_metrics = primary_metrics
+        self._primary_metrics = [metric for metric in metrics if metric.primary]
         self._records = folder.records()
         self._scores = TrialScores(comparison, folder)
         self._method_jobs = method_jobs(comparison)
         self._next = {n: self._ready(method_job) for n, method_job in enumerate(self._method_jobs)}
         self._begun: dict[str, _Begun] = {}
+        self._losses = folder.count_losses()
+        self._lost: dict[str, str] = {}  # reasons, by the runs that were lost too often
         self._twins = dict(self._known_recipes())  # the run of each recipe that was trained
 
     def run(self) -> None:
-        """Execute every run; `InterruptedRunError` after Ctrl-C, once all workers have saved."""
+        """Execute every run; `InterruptedRunError` after Ctrl-C, once all workers have saved.
+
+        Raise `RunError` if runs are left that lost their worker or machine too often.
+        """
         with stop_on_signal() as stop_request:
             while self._submit() or self._begun:
                 if stop_request.requested:
                     self._stop()
                 for key, outcome in self.executor.ended(POLL):
                     self._ended(key, outcome, stopping=stop_request.requested)
+        if self._lost:
+            key, reason = next(iter(self._lost.items()))
+            raise RunError(
+                f"{self.folder.path}: {len(self._lost)} runs lost their worker or machine "
+                f"{RETRIES + 1} times and are not counted as failed; the first is {key}: {reason}; "
+                f"remove the cause, such as too little memory for so many runs at once, and "
+                f"repeat the command, which continues"
+            )
 
     def _ready(self, method_job: MethodJob) -> list[ReadyRun]:
         return ready_runs(method_job, self.comparison, FinishedRuns(self._records))
@@ -97,14 +112,14 @@ class Runner:
         settled = False
         ready = [following for number in self._next for following in self._next[number]]
         for following in sorted(ready, key=_turn):
-            if len(self._begun) == self.executor.slots:
+            if len(self._begun) >= self.executor.slots:
                 return settled
             if not self._is_known(following.record.key):
                 settled |= self._begin(following)
         return settled
 
     def _is_known(self, key: str) -> bool:
-        return key in self._begun or key in self._records or key in self._scores
+        return any(key in known for known in (self._begun, self._records, self._scores, self._lost))
 
     def _begin(self, following: ReadyRun) -> bool:
         """Start a run, or settle it and return True if it exists already or cannot run."""
@@ -128,6 +143,7 @@ class Runner:
             return False  # both share one result
         begun = _Begun(following, recipe, text)
         path = self.folder.run(record.key)
+        make_folder(path.parent)
         if is_made(RunFolder(path), written):  # finished, but killed before it was recorded
             self._finish(begun, Outcome())
             return True
@@ -136,6 +152,7 @@ class Runner:
             path=path,
             catalog=self._catalog,
             loading=attrs.evolve(self._loading, base=self.comparison.problems[record.problem].base),
+            shared=self.folder.study,
         )
         self._begun[record.key] = begun
         self.executor.submit(record.key, job)
@@ -149,14 +166,19 @@ class Runner:
         return for_final(recipe, record.seed, following.epochs)
 
     def _ended(self, key: str, outcome: Outcome, *, stopping: bool) -> None:
-        """Record the outcome of a run, unless the run is to be resumed."""
+        """Record the outcome of a run, unless the run is to be resumed or was lost."""
         begun = self._begun.pop(key)
-        if not outcome.unfinished(stopping=stopping):
+        if outcome.unfinished(stopping=stopping):
+            return
+        if outcome.lost:
+            self._lost[key] = outcome.error or ""
+        else:
             self._finish(begun, outcome)
 
     def _finish(self, begun: _Begun, outcome: Outcome) -> None:
         """Record the outcome of a run."""
         record, path = begun.next.record, self.folder.run(begun.next.record.key)
+        record = attrs.evolve(record, retries=self._losses[record.key] + outcome.retries)
         if path.exists():
             record = attrs.evolve(record, folder=path.relative_to(self.folder.path).as_posix())
         if outcome.error is not None:

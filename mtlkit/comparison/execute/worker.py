@@ -1,6 +1,7 @@
 """The worker: executes one run in a separate process and returns its outcome."""
 
 import os
+import platform
 import shutil
 import signal
 import sys
@@ -26,12 +27,16 @@ PATIENCE = 60.0
 
 @attrs.frozen(kw_only=True)
 class Job:
-    """A run to execute and its device; can be sent to another process."""
+    """A run to execute and its device; can be sent to another process.
+
+    A worker on a machine without the file `shared` does not have the folder of the study.
+    """
 
     recipe: Recipe
     path: Path
     catalog: Catalog
     loading: Loading
+    shared: Path | None = None
     device: str | None = None  # such as cuda:1; None: that of the recipe
 
 
@@ -39,20 +44,28 @@ class Job:
 class Outcome:
     """Outcome of a run: success, or an `error`; `interrupted` if the run can be resumed.
 
-    A worker that was `killed` sent no outcome.
+    If the worker or its machine was `lost`, the run itself has not failed. `retries` counts how
+    often the run was lost and started again.
     """
 
     error: str | None = None
     interrupted: bool = False
-    killed: bool = False
+    lost: bool = False
+    retries: int = 0
 
     def unfinished(self, *, stopping: bool) -> bool:
-        """Return whether the run can be resumed; while `stopping`, a killed run has not failed."""
-        return self.interrupted or (self.killed and stopping)
+        """Return whether to resume the run without counting; while `stopping`, also a lost one."""
+        return self.interrupted or (self.lost and stopping)
 
 
 def run_job(job: Job) -> Outcome:
     """Start or resume the run; return errors in the outcome instead of raising them."""
+    if job.shared is not None and not job.shared.is_file():
+        return Outcome(
+            error=f"the machine {platform.node()} has no {job.shared}; mount the study's folder "
+            f"there under the same path",
+            lost=True,
+        )
     if job.device is not None and job.device.startswith("cuda"):
         torch.cuda.set_device(torch.device(job.device))
     folder = RunFolder(job.path)

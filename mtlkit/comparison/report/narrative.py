@@ -65,11 +65,11 @@ class Narrative:
         return lines
 
     def judged(self, problem: str) -> str:
-        """Return a sentence about the primary metrics of a problem."""
+        """Return a sentence about the metrics of a problem, the primary ones by task."""
         parts = [
             f"{judged.task} by {judged.metric} ({'higher' if judged.higher_is_better else 'lower'}"
             f" is better{_chance(judged.chance_level)})"
-            for judged in self.evidence.study.tasks(problem)
+            for judged in self.evidence.study.metrics(problem)
         ]
         return f"Judged: {listed(parts)}." if parts else "No task is judged."
 
@@ -112,8 +112,9 @@ class Narrative:
             )
             if any(study.baseline(role) for role in BASELINE_ROLES)
             else "none",
-            "Δm": "the mean over tasks of the improvement over the baseline's mean in percent, "
-            "above zero is better (Maninis et al., CVPR 2019)",
+            "Δm": "the mean over all metrics of all tasks of the improvement over the baseline's "
+            "mean in percent, above zero is better (Liu et al., NeurIPS 2021, whose sign is the "
+            "opposite)",
             "tests": f"Student's paired test; one family of {len(self.evidence.family.comparisons)}"
             f" comparisons, adjusted so that the chance of one or more false findings is 5% (Holm)",
         }

@@ -94,8 +94,8 @@ def ranking_table(evidence: Evidence, problem: str, ranks: Ranking) -> TableBloc
         groups=methods_of(rows),
         signed=(1, 2),
         caption="Test split; means over seeds with bootstrap intervals of 95%. Δm is the mean "
-        "improvement over tasks; above zero is better. The best of a column is bold, which does "
-        "not exclude chance: the verdict against equal weights does.",
+        "improvement over the metrics of all tasks; above zero is better. The best of a column is "
+        "bold, which does not exclude chance: the verdict against equal weights does.",
     ).mark_best(
         {1: True, 2: True, 4: False, **{5 + i: j.higher_is_better for i, j in enumerate(tasks)}}
     )
@@ -108,8 +108,8 @@ def improvement(
     reference = study.baseline(role)
     if reference is None or reference == method:
         return None
-    scores, other = (study.scores(problem, name, budget) for name in (method, reference))
-    seeds = delta_m(scores, other, study.tasks(problem))
+    scores, other = (study.metric_scores(problem, name, budget) for name in (method, reference))
+    seeds = delta_m(scores, other, study.metrics(problem))
     return bootstrap_mean(list(seeds.values())) if seeds else None
 
 

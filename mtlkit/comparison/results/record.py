@@ -46,6 +46,7 @@ class Record:
     trial: int | None = None
     settings: Mapping[str, float | int | str | bool] = attrs.field(factory=dict)
     error: str | None = None  # reason of the failure; None if the run succeeded
+    retries: int = 0  # how often its worker or machine was lost; the run continued each time
     score: float | None = None  # of a trial; the lowest is chosen
     epochs: int = 0
     steps: int = 0
@@ -73,7 +74,10 @@ class Record:
 
 @attrs.frozen(kw_only=True)
 class TaskMetric:
-    """Primary metric of a task of a problem, by which methods are compared on it."""
+    """A metric of a task of a problem, by which methods are compared on it.
+
+    Each task has one `primary` metric, which every final run must measure.
+    """
 
     problem: str
     task: str
@@ -81,6 +85,7 @@ class TaskMetric:
     higher_is_better: bool
     unit: str = ""
     chance_level: float | None = None  # value of the best constant prediction, if known
+    primary: bool = True
 
 
 def record_to_line(record: Record) -> str:

@@ -1,8 +1,12 @@
 """The folder of a study: its comparison, its recipes and its records."""
 
+import contextlib
+import json
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +17,7 @@ from mtlkit.checksums import checksum, file_checksum
 from mtlkit.comparison.results.record import Record, read_results, record_to_line
 from mtlkit.errors import RunError
 from mtlkit.runs.storage.folder import read_json, write_json
-from mtlkit.runs.storage.lock import LOCK, lock_folder
+from mtlkit.runs.storage.lock import HOLDER, LOCK, lock_folder
 
 
 @attrs.frozen
@@ -47,6 +51,11 @@ class StudyFolder:
         return self.path / "results.jsonl"
 
     @property
+    def losses(self) -> Path:
+        """A line for each time that a run lost its worker or machine and was started again."""
+        return self.path / "losses.jsonl"
+
+    @property
     def report(self) -> Path:
         """The page that shows the study."""
         return self.path / "report.html"
@@ -67,22 +76,32 @@ class StudyFolder:
 
     def append(self, record: Record) -> None:
         """Append `record` to the results on disk."""
-        with disk_errors(self.results), self.results.open("ab") as file:
-            file.write(f"{record_to_line(record)}\n".encode())
-            file.flush()
-            os.fsync(file.fileno())
+        _append(self.results, record_to_line(record))
+
+    def append_loss(self, key: str, reason: str) -> None:
+        """Append that the run `key` is started again, and why, to the losses on disk."""
+        time = datetime.now(UTC).isoformat(timespec="seconds")
+        line = json.dumps({"run": key, "time": time, "reason": reason})
+        _append(self.losses, line)
+
+    def count_losses(self) -> Counter[str]:
+        """Return how often each run was started again; lines that were cut off do not count."""
+        counts: Counter[str] = Counter()
+        for line in self.losses.read_bytes().splitlines() if self.losses.exists() else ():
+            with contextlib.suppress(ValueError, LookupError, TypeError):
+                counts[json.loads(line)["run"]] += 1
+        return counts
 
     def mend(self, *, without_failed: bool = False) -> list[Record]:
         """Drop a truncated last line and, `without_failed`, failed runs; return the latter."""
         if not self.results.exists():
             write_file(self.results, b"")
         records = read_results(self.results)
-        dropped = [record for record in records if without_failed and record.error is not None]
-        kept = [record for record in records if record not in dropped]
+        kept = [record for record in records if not without_failed or record.error is None]
         text = "".join(f"{record_to_line(record)}\n" for record in kept).encode()
         if text != self.results.read_bytes():
             write_file(self.results, text)
-        return dropped
+        return [record for record in records if without_failed and record.error is not None]
 
     def read_units(self) -> dict[str, dict[str, float]]:
         """Return the units of every problem for which they are known."""
@@ -94,7 +113,14 @@ class StudyFolder:
 
     def locked(self) -> AbstractContextManager[None]:
         """Keep other comparisons out; `RunError` if one is running in the folder."""
-        return lock_folder(self.path, "study")
+        return lock_folder(self.path, "study", across_machines=True)
+
+
+def _append(path: Path, line: str) -> None:
+    with disk_errors(path), path.open("ab") as file:
+        file.write(f"{line}\n".encode())
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def open_study(path: Path) -> StudyFolder:
@@ -164,7 +190,7 @@ def begin(
 
 def _is_begun(name: str) -> bool:
     """Return whether a study that was killed at its start may leave a file of that name."""
-    return name in (LOCK, "recipes", "comparison.yaml") or name.startswith(TEMPORARY)
+    return name in (LOCK, HOLDER, "recipes", "comparison.yaml") or name.startswith(TEMPORARY)
 
 
 def _differences(

@@ -20,15 +20,16 @@ BASELINE_ROLES = ("single-task", "equal", "log", "tuned", "rlw")
 """The baselines, which every study has unless it gives a reason to omit one."""
 
 SeedScores = Mapping[int, Mapping[str, float]]
-"""A method's metrics: by seed, then by task."""
+"""A method's metrics: by seed, then by task or by the name of the metric."""
 
 
 @attrs.frozen(kw_only=True)
 class StudyResults:
     """A study as read from its files.
 
-    `records` has the last record of each run, so that a run that failed and was repeated counts
-    once. `without` has the reason for each omitted baseline.
+    Methods are compared by `primary_metrics`, one for each task, and `other_metrics`. `records` has
+    the last record of each run, so that a run that failed and was repeated counts once. `without`
+    has the reason for each omitted baseline.
     """
 
     name: str
@@ -37,6 +38,7 @@ class StudyResults:
     seeds: tuple[int, ...]
     primary_metrics: tuple[TaskMetric, ...]
     records: tuple[Record, ...]
+    other_metrics: tuple[TaskMetric, ...] = ()
     budgets: tuple[Budget, ...] = (Budget.EPOCHS,)
     trials: int = 0
     reference: Mapping[str, str] = attrs.field(factory=dict)  # names of the baselines, by role
@@ -53,6 +55,13 @@ class StudyResults:
     def tasks(self, problem: str) -> tuple[TaskMetric, ...]:
         """Return the primary metric of each task of the problem."""
         return tuple(metric for metric in self.primary_metrics if metric.problem == problem)
+
+    def metrics(self, problem: str) -> tuple[TaskMetric, ...]:
+        """Return all metrics of the problem's tasks, by task, the primary one first."""
+        every = (*self.primary_metrics, *self.other_metrics)
+        tasks = [metric.task for metric in self.tasks(problem)]
+        mine = [metric for metric in every if metric.problem == problem]
+        return tuple(sorted(mine, key=lambda metric: tasks.index(metric.task)))
 
     def finals(self, problem: str, method: str, budget: Budget) -> tuple[Record, ...]:
         """Return the final runs of the method that succeeded."""
@@ -79,6 +88,16 @@ class StudyResults:
                 if task.metric in metrics and record.task in (None, task.task):
                     by_seed.setdefault(record.seed, {})[task.task] = metrics[task.metric]
         return {seed: by_seed[seed] for seed in sorted(by_seed) if len(by_seed[seed]) == len(tasks)}
+
+    def metric_scores(self, problem: str, method: str, budget: Budget) -> SeedScores:
+        """Return the metrics of all tasks by their names, of the seeds in `scores`."""
+        metrics, by_seed = self.metrics(problem), self.scores(problem, method, budget)
+        every: dict[int, dict[str, float]] = {seed: {} for seed in by_seed}
+        for record in self.finals(problem, method, budget):
+            for metric in metrics if record.seed in every else ():
+                if metric.metric in record.test and record.task in (None, metric.task):
+                    every[record.seed][metric.metric] = record.test[metric.metric]
+        return every
 
     def failed(self) -> tuple[Record, ...]:
         """Return the runs that failed."""
@@ -124,6 +143,7 @@ def read_study(folder: Path) -> StudyResults:
             problems=tuple(value["problems"]),
             seeds=tuple(value["seeds"]),
             primary_metrics=tuple(TaskMetric(**metric) for metric in value["primary_metrics"]),
+            other_metrics=tuple(TaskMetric(**metric) for metric in value.get("other_metrics", ())),
             records=tuple({record.key: record for record in records}.values()),
             budgets=tuple(Budget(name) for name in value["budgets"]),
             trials=value["trials"],

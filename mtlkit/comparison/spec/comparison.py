@@ -6,6 +6,7 @@ from pathlib import Path
 import attrs
 
 from mtlkit.comparison.results.record import Budget
+from mtlkit.comparison.spec.resources import Resources
 from mtlkit.component import at_least, seed_number
 from mtlkit.metrics.base import Metric, metric_named
 from mtlkit.recipe import Recipe
@@ -132,6 +133,7 @@ class Comparison:
     tuning: Tuning = attrs.field(factory=Tuning)
     budgets: tuple[Budget, ...] = (Budget.EPOCHS,)
     without: Mapping[str, str] = attrs.field(factory=dict)
+    resources: Resources = attrs.field(factory=Resources)  # of each run; changes no result
 
     @classmethod
     def of(
@@ -143,6 +145,7 @@ class Comparison:
         tuning: Tuning | None = None,
         budgets: Sequence[Budget] = (Budget.EPOCHS,),
         without: Mapping[str, str] | None = None,
+        resources: Resources | None = None,
     ) -> "Comparison":
         """Return the comparison of named weightings, and the baselines, on named recipes.
 
@@ -159,6 +162,7 @@ class Comparison:
             tuning=tuning or Tuning(),
             budgets=tuple(budgets),
             without=without,
+            resources=resources or Resources(),
         )
 
     def method(self, name: str) -> Method:

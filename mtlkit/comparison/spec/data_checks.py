@@ -1,4 +1,4 @@
-"""Checks of the data before the first run, and the primary metrics of its tasks."""
+"""Checks of the data before the first run, and the metrics of its tasks."""
 
 from collections.abc import Iterator
 
@@ -11,11 +11,12 @@ from mtlkit.comparison.spec.comparison import Compared, Comparison, PrimaryMetri
 from mtlkit.data.dataset import Data, Split
 from mtlkit.data.source import Loading
 from mtlkit.errors import DataError
+from mtlkit.metrics.base import Metric
 from mtlkit.metrics.chance_level import chance_level
 
 
-def primary_metrics_of(comparison: Comparison, loading: Loading) -> list[TaskMetric]:
-    """Return the primary metrics of all tasks of all problems, after checking their data.
+def metrics_of(comparison: Comparison, loading: Loading) -> list[TaskMetric]:
+    """Return the metrics of all tasks of all problems, after checking their data.
 
     Loading fills the cache of a source that has one, so the data is rendered once and not by
     every worker. Raise `DataError` if the data is insufficient for the comparison.
@@ -29,10 +30,12 @@ def primary_metrics_of(comparison: Comparison, loading: Loading) -> list[TaskMet
 
 
 def task_metrics_of(name: str, problem: Compared, data: Data) -> list[TaskMetric]:
-    """Return the primary metric of each task of the problem, with its chance level.
+    """Return the metrics of each task of the problem, the primary one first with its chance level.
 
     That is the value of predicting the commonest class, or the mean, of the training labels for
-    these labels. Raise `DataError` if a task cannot be measured on the test split.
+    these labels. A task whose primary metric the comparison states has no other metrics, nor does a
+    metric count that may be negative, of which a relative improvement has no meaning. Raise
+    `DataError` if a task cannot be measured on the test split.
     """
     tasks = problem.recipe.tasks
     assembly = assembly_of(data, tasks)
@@ -40,7 +43,13 @@ def task_metrics_of(name: str, problem: Compared, data: Data) -> list[TaskMetric
     metrics = []
     for task, value in tasks.items():
         stated = problem.primary_metrics.get(task)
+        others: tuple[Metric, ...] = ()
         if stated is None:
+            others = tuple(
+                metric
+                for metric in value.measured_by
+                if metric is not value.primary_metric and metric.bounds[0] >= 0
+            )
             _require_test_label(name, task, value.target or task, data)
             stated = PrimaryMetric(metric=f"{task}/{value.primary_metric.name}")
         metrics.append(
@@ -60,6 +69,17 @@ def task_metrics_of(name: str, problem: Compared, data: Data) -> list[TaskMetric
                 else None  # labels that are read on access
             )
             metrics[-1] = attrs.evolve(metrics[-1], unit=metric.unit, chance_level=level)
+        metrics += [
+            TaskMetric(
+                problem=name,
+                task=task,
+                metric=f"{task}/{other.name}",
+                higher_is_better=other.higher_is_better,
+                unit=other.unit,
+                primary=False,
+            )
+            for other in others
+        ]
     return metrics
 
 

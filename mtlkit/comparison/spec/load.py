@@ -18,6 +18,7 @@ from mtlkit.comparison.spec.comparison import (
     PrimaryMetric,
     Tuning,
 )
+from mtlkit.comparison.spec.resources import Resources
 from mtlkit.comparison.spec.validate import mistakes_between
 from mtlkit.component import LARGEST_SEED, type_key
 from mtlkit.component import Problem as Disagreement
@@ -67,6 +68,7 @@ class File:
     tuning: Tuning = attrs.field(factory=Tuning)
     budgets: tuple[Budget, ...] = (Budget.EPOCHS,)
     without: Mapping[str, str] = attrs.field(factory=dict)
+    resources: Resources = attrs.field(factory=Resources)
 
 
 def load_comparison(path: Path, catalog: Catalog) -> Comparison:
@@ -89,6 +91,7 @@ def load_comparison(path: Path, catalog: Catalog) -> Comparison:
             tuning=file.tuning,
             budgets=file.budgets,
             without=file.without,
+            resources=file.resources,
         )
         between = [
             _located(file, tree, problem) for problem in mistakes_between(comparison, catalog)

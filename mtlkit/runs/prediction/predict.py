@@ -11,6 +11,7 @@ from torch import Tensor
 from mtlkit.data.dataset import Split
 from mtlkit.data.inputs import Inputs, NamedInputs
 from mtlkit.data.source import Loading
+from mtlkit.data.transformed import transformed_split
 from mtlkit.errors import DataError, RunError
 from mtlkit.evaluators.task_scores import at_least_float32
 from mtlkit.features.inputs import Batch, InputSpec, InputSpecs, map_batch
@@ -24,7 +25,6 @@ from mtlkit.runs.prediction.predictions import SamplePredictions, joined, of_tas
 from mtlkit.runs.prediction.saved_model import read_model, read_preprocessing
 from mtlkit.runs.storage.folder import RunFolder, open_run
 from mtlkit.training.devices.device import chosen_device
-from mtlkit.transforms.view import transformed_split
 
 BATCH = 256
 """Number of samples that the network reads at once."""

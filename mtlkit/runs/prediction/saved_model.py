@@ -7,12 +7,11 @@ from typing import Any
 
 import cattrs
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from mtlkit.assembly import Assembly
-from mtlkit.atomic_files import write_file
-from mtlkit.checksums import checksum, file_checksum
+from mtlkit.atomic_files import disk_errors, replaced_file
+from mtlkit.checksums import file_checksum
 from mtlkit.component import type_key
 from mtlkit.errors import AssemblyError, RunError, error_text
 from mtlkit.features.inputs import InputSpec, InputSpecs
@@ -24,7 +23,7 @@ from mtlkit.runs.storage.changes import require_recipe
 from mtlkit.runs.storage.data_fingerprint import Fingerprint
 from mtlkit.runs.storage.folder import RunFolder, read_json, stored_values, write_json
 from mtlkit.targets.base import Target
-from mtlkit.training.checkpoint import tensor_bytes
+from mtlkit.training.tensor_files import StoredTensors, write_tensors
 
 
 @contextmanager
@@ -113,13 +112,12 @@ def _input(values: dict[str, Any]) -> InputSpec:
 
 def save_model(folder: RunFolder, tensors: Mapping[str, Tensor]) -> str:
     """Write the `tensors` of a model, whole or not at all, and return the file's checksum."""
-    content = tensor_bytes(tensors)
-    write_file(folder.model, content)
-    return checksum([content])
+    with disk_errors(folder.model), replaced_file(folder.model) as partial:
+        return write_tensors(partial, tensors)
 
 
-def read_weights(folder: RunFolder) -> dict[str, Tensor]:
-    """Return the tensors of the run's trained model.
+def read_weights(folder: RunFolder) -> StoredTensors:
+    """Return the tensors of the run's trained model, which are read on access.
 
     Raises `RunError` if the run has no trained model yet, or if its file has changed.
     """
@@ -137,8 +135,7 @@ def read_weights(folder: RunFolder) -> dict[str, Tensor]:
             f"{folder.model}: got other weights than the run recorded, expected those that it "
             f"trained; restore the file from a copy, or train anew"
         )
-    tensors: dict[str, Tensor] = load_file(folder.model)
-    return tensors
+    return StoredTensors([(folder.model, {})])
 
 
 def read_model(folder: RunFolder, recipe: Recipe, catalog: Catalog) -> MultiTaskModel:

@@ -1,7 +1,8 @@
 """The processes of a distributed run, and collective operations on them."""
 
 import gc
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from typing import Any
@@ -70,6 +71,27 @@ class Ranks:
             bytes(part[:length].tolist()).decode()
             for part, length in zip(gathered, lengths, strict=True)
         ]
+
+    def together(self, work: Callable[[], Any], device: torch.device) -> list[Any]:
+        """Return what `work` returns on each process, JSON values, in the order of ranks.
+
+        Raises `RunError` on all processes if `work` raises it on one, so that none waits for it.
+        """
+        if self.world == 1:
+            return [work()]
+        result, error = None, None
+        try:
+            result = work()
+        except RunError as cause:
+            error = cause
+        texts = self.texts(json.dumps([result, error and str(error)]), device)
+        if error is not None:
+            raise error
+        results, errors = zip(*map(json.loads, texts), strict=True)
+        for rank, message in enumerate(errors):
+            if message is not None:
+                raise RunError(f"process {rank}: {message}")
+        return list(results)
 
     def first_ones(self, value: bool, device: torch.device) -> bool:
         """Return the `value` of the first process, whose view of the files counts."""

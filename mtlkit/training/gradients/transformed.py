@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from mtlkit.assembly import encode_targets
+from mtlkit.data.pipeline import Pipeline
+from mtlkit.data.transformed import source_of
 from mtlkit.errors import DataError
 from mtlkit.features.inputs import Batch, InputSpec, InputSpecs
 from mtlkit.model import MultiTaskModel
@@ -17,8 +19,6 @@ from mtlkit.training.gradients.labels import (
     LabelReader,
     local_counts,
 )
-from mtlkit.transforms.pipeline import Pipeline
-from mtlkit.transforms.view import source_of
 
 
 def label_reader(

@@ -1,6 +1,7 @@
 """The state of an optimizer as tensors and JSON, without pickle."""
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import attrs
@@ -9,8 +10,9 @@ from torch import Tensor
 
 from mtlkit.errors import RunError
 from mtlkit.ops.row_shard import RowShard
+from mtlkit.training.optimization.numbered_state import named_values
 from mtlkit.training.optimization.optimizer_calls import without_compiler
-from mtlkit.training.sharding.whole_model import whole_tensor
+from mtlkit.training.sharding.held_rows import Held, held_rows
 
 _DTYPE = "dtype"
 """The key of a type of numbers in JSON."""
@@ -24,35 +26,55 @@ _TUPLE = "tuple"
 _KNOWN = ("state", "param_groups")
 """The parts of a state of every optimizer; some have more, such as that of random numbers."""
 
+_KERNELS = ("foreach", "fused")
+"""Options of a group that select how a step is computed, not what it computes."""
+
+_NONE: Mapping[Tensor, Any] = MappingProxyType({})
+
+SHOWN = 5
+"""Number of changed parameters in an error."""
+
 
 @attrs.frozen(eq=False)
 class OptimizerState:
-    """The tensors of a state by name, and all other values as JSON.
+    """The tensors of a state by name, and all other values as JSON, which refers to the tensors.
 
-    A tensor of a parameter is named ``<parameter>.<name>``. The others, in groups or in lists, are
-    referred to by the JSON values.
+    `values` are the ``state`` of each parameter by its name, the ``groups`` with the names of their
+    ``params``, and ``more`` of the optimizer.
     """
 
-    tensors: Mapping[str, Tensor]
+    tensors: Mapping[str, Held]
     values: Mapping[str, Any]
 
 
-def optimizer_state(optimizer: torch.optim.Optimizer) -> OptimizerState:
-    """Return the state of `optimizer`; `RunError` if a value is neither a tensor nor JSON."""
+def optimizer_state(
+    optimizer: torch.optim.Optimizer,
+    names: Mapping[Tensor, str] = _NONE,
+    shards: Mapping[Tensor, RowShard] = _NONE,
+) -> OptimizerState:
+    """Return the state of `optimizer`; `RunError` if a value is neither a tensor nor JSON.
+
+    `names` are those of parameters; one without a name has its number. `shards` are those
+    of divided parameters, of whose state it returns the rows of this process.
+    """
     with without_compiler():
         state = optimizer.state_dict()
     owner = type(optimizer).__name__
-    tensors: dict[str, Tensor] = {}
+    parameters, labels = _parameters(optimizer), _labels(optimizer, names)
+    tensors: dict[str, Held] = {}
     values: dict[str, Any] = {}
-    for parameter, entries in state["state"].items():
+    for number, entries in state["state"].items():
+        label, shard = labels[number], shards.get(parameters[number])
+        values[label] = {}
         for name, value in entries.items():
-            key = f"{parameter}.{name}"
+            key = f"{label}.{name}"
+            values[label][name] = _stored(value, f"{owner}.{name}", key, tensors)
             if isinstance(value, Tensor):
-                tensors[key] = value
-            else:
-                values[key] = _stored(value, f"{owner}.{name}", key, tensors)
+                per_row = value.dim() > 0 and shard is not None and len(value) == shard.size
+                tensors[key] = held_rows(value, shard if per_row else None)
     groups = [
         {k: _stored(v, f"{owner} group {k}", f"group.{n}.{k}", tensors) for k, v in group.items()}
+        | {"params": [labels[number] for number in group["params"]]}
         for n, group in enumerate(state["param_groups"])
     ]
     more = {
@@ -63,57 +85,75 @@ def optimizer_state(optimizer: torch.optim.Optimizer) -> OptimizerState:
     return OptimizerState(tensors, {"state": values, "groups": groups, "more": more})
 
 
-def whole_optimizer_state(
-    optimizer: torch.optim.Optimizer, shards: Mapping[Tensor, RowShard]
-) -> OptimizerState:
-    """Return the state of `optimizer`, on the first process with whole tensors.
-
-    `shards` are those of parameters.
-    """
-    state = optimizer_state(optimizer)
-    owners = [p for group in optimizer.param_groups for p in group["params"]]
-    tensors = {}
-    for key, value in state.tensors.items():
-        owner = owners[int(key.partition(".")[0])]
-        shard = shards.get(owner)
-        per_row = shard is not None and value.dim() > 0 and len(value) == len(owner)
-        tensors[key] = whole_tensor(value, shard if per_row else None)
-    return attrs.evolve(state, tensors=tensors)
-
-
 def restore_optimizer(
     optimizer: torch.optim.Optimizer,
     saved: OptimizerState,
-    part: Callable[[Tensor, Tensor], Tensor] = lambda value, parameter: value,
+    names: Mapping[Tensor, str] = _NONE,
+    part: Callable[[Any, str, Tensor], Tensor] = lambda tensors, key, parameter: tensors[key],
 ) -> None:
-    """Load `saved` into a new `optimizer` of the same parameters.
+    """Load `saved` into a new `optimizer` of the same parameters, in any order.
 
-    `part` returns this process's part of a value of a parameter.
+    `names` are those of parameters, and `part` returns this process's part of a tensor of
+    a parameter. Raises `ValueError` for other parameters, or for other groups of them.
     """
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    values = {key: _original(v, saved.tensors) for key, v in saved.values["state"].items()}
+    parameters, labels = _parameters(optimizer), _labels(optimizer, names)
+    sizes = [len(group["params"]) for group in optimizer.param_groups]
+    values = named_values(saved.tensors, saved.values, labels, sizes)
+    origins = {label: group for group in values["groups"] for label in group["params"]}
+    _require_groups(origins, optimizer, labels)
     state: dict[int, dict[str, Any]] = {}
-    for key, value in {**saved.tensors, **values}.items():
-        number, _, name = key.partition(".")
-        if not number.isdecimal() or "/" in name:  # in a group or in a list
-            continue
-        parameter = parameters[int(number)]
-        if isinstance(value, Tensor):
-            value = part(value, parameter)
-        if isinstance(value, Tensor) and value.shape == parameter.shape:
-            # keep the parameter's memory format: another one slows every later update
-            value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
-        state.setdefault(int(number), {})[name] = value
-    groups = [
-        {key: _original(value, saved.tensors) for key, value in group.items()}
-        for group in saved.values["groups"]
-    ]
-    more = {k: _original(v, saved.tensors) for k, v in saved.values.get("more", {}).items()}
+    for number, (label, parameter) in enumerate(zip(labels, parameters, strict=True)):
+        for name, stored in values["state"].get(label, {}).items():
+            if isinstance(stored, Mapping) and _TENSOR in stored:
+                value: Any = part(saved.tensors, stored[_TENSOR], parameter)
+                # keep the parameter's memory format: another one slows every later update
+                like = parameter if value.shape == parameter.shape else value
+                value = torch.empty_like(like, dtype=value.dtype).copy_(value)
+            else:
+                value = _original(stored, saved.tensors)
+            state.setdefault(number, {})[name] = value
+    groups, first = [], 0
+    for group, size in zip(optimizer.param_groups, sizes, strict=True):
+        origin = origins[labels[first]] if size else {}
+        options = {key: _original(value, saved.tensors) for key, value in origin.items()}
+        # kernels depend on how parameters are divided now
+        kernels = {key: group[key] for key in _KERNELS if key in group}
+        numbers = list(range(first, first + size))
+        groups.append({**group, **options, **kernels, "params": numbers})
+        first += size
+    more = {k: _original(v, saved.tensors) for k, v in values.get("more", {}).items()}
     with without_compiler():
         optimizer.load_state_dict({"state": state, "param_groups": groups, **more})
 
 
-def _original(value: Any, tensors: Mapping[str, Tensor]) -> Any:
+def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    return [p for group in optimizer.param_groups for p in group["params"]]
+
+
+def _labels(optimizer: torch.optim.Optimizer, names: Mapping[Tensor, str]) -> list[str]:
+    """Return the name of each parameter, or its number."""
+    return [names.get(p, str(n)) for n, p in enumerate(_parameters(optimizer))]
+
+
+def _require_groups(
+    origins: Mapping[str, Mapping[str, Any]], optimizer: torch.optim.Optimizer, labels: list[str]
+) -> None:
+    """Raise `ValueError` if parameters were added or removed, or if one moved to another group."""
+    groups = [group.get("name") for group in optimizer.param_groups for _ in group["params"]]
+    changes = [f"{name} is new" for name in labels if name not in origins]
+    changes += [f"{name} is gone" for name in sorted(set(origins).difference(labels))]
+    for name, now in zip(labels, groups, strict=True):
+        then = origins.get(name, {}).get("name", now)
+        if then != now:
+            changes.append(f"{name} is in the group {now!r} and was in {then!r}")
+    if changes:
+        more = f" and {len(changes) - SHOWN} more" if len(changes) > SHOWN else ""
+        raise ValueError(
+            f"got other parameters than the optimizer's state: {'; '.join(changes[:SHOWN])}{more}"
+        )
+
+
+def _original(value: Any, tensors: Mapping[str, Any]) -> Any:
     """Return the value that is stored as `value`."""
     if isinstance(value, list):
         return [_original(item, tensors) for item in value]
@@ -124,7 +164,7 @@ def _original(value: Any, tensors: Mapping[str, Tensor]) -> Any:
     return tensors[value[_TENSOR]] if _TENSOR in value else getattr(torch, value[_DTYPE])
 
 
-def _stored(value: Any, name: str, key: str, tensors: dict[str, Tensor]) -> Any:
+def _stored(value: Any, name: str, key: str, tensors: dict[str, Held]) -> Any:
     """Return `value` as JSON; its tensors are added to `tensors` with names that begin with `key`.
 
     `name` is that of the value in an error.

@@ -52,8 +52,8 @@ def _network_groups(model: MultiTaskModel, optimizer: Optimizer) -> Iterator[dic
         decay = optimizer.weight_decay if rates.weight_decay is None else rates.weight_decay
         kind = "biases and norms" if bias else "weights"
         depth = f"{exponent} below the heads" if exponent else ""
-        words = [part, depth, "divided" if divided else "", kind]
-        group = _group(" ".join(filter(None, words)), parameters, lr, 0.0 if bias else decay)
+        name = " ".join(filter(None, [part, depth, kind]))
+        group = _group(name, parameters, lr, 0.0 if bias else decay)
         yield {**group, "fused": False} if divided else group
 
 

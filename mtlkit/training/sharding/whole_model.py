@@ -1,8 +1,8 @@
 """Whole tensors from the parts that processes hold, and parts of whole ones.
 
-A part is the rows of a `RowShard`, or a shard of a backbone under FSDP2. Evaluation, checkpoints
-and the saved model need whole tensors. These exist on the first process only, inside the functions
-of this module, which every process must call.
+A part is the rows of a `RowShard`, or a shard of a backbone under FSDP2. Evaluation and the saved
+model need whole tensors. These exist on the first process only, inside the functions of this
+module, which every process must call.
 """
 
 import copy
@@ -48,31 +48,6 @@ def local_part(tensor: Tensor) -> Tensor:
     """Return the part of `tensor` that this process holds."""
     part: Tensor = tensor.to_local() if is_fsdp_shard(tensor) else tensor  # type: ignore[attr-defined]
     return part
-
-
-def own_part(whole: Tensor, like: Tensor, shard: RowShard | None) -> Tensor:
-    """Return this process's part of a `whole` tensor, divided as the parameter `like` is."""
-    if shard is not None:
-        return shard.own_rows(whole) if whole.dim() and len(whole) == shard.total else whole
-    if not is_fsdp_shard(like) or whole.shape != like.shape:
-        return whole
-    from torch.distributed.tensor import distribute_tensor
-
-    divided: Any = like
-    return distribute_tensor(
-        whole.to(like.device), divided.device_mesh, divided.placements, src_data_rank=None
-    )
-
-
-def load_whole_state(module: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Load this process's part of a `state` of whole tensors; heads take their own rows."""
-    current = module.state_dict()
-    module.load_state_dict(
-        {
-            name: own_part(value, current[name], None) if name in current else value
-            for name, value in state.items()
-        }
-    )
 
 
 def whole_state(module: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

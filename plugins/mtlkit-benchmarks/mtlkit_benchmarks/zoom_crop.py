@@ -9,9 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtlkit.data import RealMapTarget, Target, UnitVectorMapTarget
+from mtlkit.data import Draw, RealMapTarget, Sample, Target, Transform, UnitVectorMapTarget
 from mtlkit.plugins import DataError, at_least_number, each, nonempty
-from mtlkit.transforms import Draw, Sample, Transform
 
 
 @attrs.frozen(kw_only=True)

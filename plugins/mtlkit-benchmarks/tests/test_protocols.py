@@ -14,9 +14,12 @@ from mtlkit import Role, Task
 from mtlkit.backbones import MapFeatures
 from mtlkit.data import (
     ClassMapTarget,
+    Draw,
     InputSpec,
+    Mirror,
     MultiLabelTarget,
     RealMapTarget,
+    Sample,
     UnitVectorMapTarget,
 )
 from mtlkit.heads import DenseRegression, Normals, Segmentation
@@ -30,7 +33,6 @@ from mtlkit.metrics import (
     MeanIoU,
     RelativeError,
 )
-from mtlkit.transforms import Draw, Mirror, Sample
 
 SIZE = (8, 40)
 NAMES = ("a", "b", "c")

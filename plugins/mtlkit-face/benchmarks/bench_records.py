@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from mtlkit_face.data.recordio import RecordWriter
-from mtlkit_face.data.recordio_faces import HEADER
-from mtlkit_face.data.records import FaceRecords
+from mtlkit_face.data.recordio.container import RecordWriter
+from mtlkit_face.data.recordio.faces import HEADER
+from mtlkit_face.data.recordio.source import FaceRecords
 from PIL import Image
 
 from mtlkit.data import Loading

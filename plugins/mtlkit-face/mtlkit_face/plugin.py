@@ -14,7 +14,7 @@ def mtlkit_register(catalog: Registrar) -> None:
     catalog.data.add("face/folder", "mtlkit_face.data.folder:FaceFolder", "a folder of faces")
     catalog.data.add(
         "face/recordio",
-        "mtlkit_face.data.records:FaceRecords",
+        "mtlkit_face.data.recordio.source:FaceRecords",
         "faces in a RecordIO file, read without MXNet",
     )
     catalog.data.add(
@@ -41,6 +41,11 @@ def mtlkit_register(catalog: Registrar) -> None:
         "face/side-block",
         "mtlkit_face.networks.side_block:SideBlock",
         "a separate last block for the side tasks",
+    )
+    catalog.routers.add(
+        "face/second-head",
+        "mtlkit_face.networks.second_head:SecondHead",
+        "a second identity head without poses, the control of branches",
     )
     for name, target, summary in (
         ("lfw", "pairs.lfw:LFW", "LFW, View 2: verification in ten folds"),

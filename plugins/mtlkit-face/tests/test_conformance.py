@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from mtlkit_face.data.folder import FaceFolder, list_folder
 from mtlkit_face.data.multi_pie.source import MultiPie
-from mtlkit_face.data.recordio_pack import pack
-from mtlkit_face.data.records import FaceRecords
+from mtlkit_face.data.recordio.pack import pack
+from mtlkit_face.data.recordio.source import FaceRecords
 from mtlkit_face.data.rendered import Rendered
 from mtlkit_face.energy.evaluator import Energy
 from mtlkit_face.identification.evaluator import Identification
 from mtlkit_face.identification.pose_errors import PoseErrors
+from mtlkit_face.networks.second_head import SecondHead
 from mtlkit_face.networks.side_block import SideBlock
 from mtlkit_face.networks.yin_liu import POSE_GROUPS
 from mtlkit_face.protocols.pairs.cfp import CFP
@@ -74,6 +75,7 @@ test_conformance = testing.conformance(
         "evaluators/face/identification": testing.Example(value=Identification(), recipe=RECIPE),
         "evaluators/face/pose-errors": testing.Example(value=PoseErrors(), recipe=BRANCHED),
         "routers/face/side-block": SideBlock(tasks=("side",)),
+        "routers/face/second-head": SecondHead(task="kind"),
         # the task is one of the kit's small world, which needs no rendering
         "evaluators/face/lfw": LFW(images=Path("lfw"), fold_count=2, fold_pairs=2, task="kind"),
         "evaluators/face/cfp": CFP(images=Path("cfp"), fold_count=2, fold_pairs=2, task="kind"),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import attrs
 
-from mtlkit.loggers import Event, Logger, LogWriter, StepEvent
+from mtlkit.callbacks import Event, Logger, LogWriter, StepEvent
 
 HEADER = ["step", "term", "loss", "weight"]
 

@@ -2,8 +2,8 @@
 
 import attrs
 
+from mtlkit.data import Box, Draw, Sample, Transform
 from mtlkit.plugins import at_least
-from mtlkit.transforms import Box, Draw, Sample, Transform
 
 
 @attrs.frozen(kw_only=True)

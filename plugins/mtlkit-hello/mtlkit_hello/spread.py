@@ -5,8 +5,14 @@ from typing import ClassVar
 import attrs
 from torch import Tensor
 
-from mtlkit.adapters import Adapter, AdapterModule
-from mtlkit.backbones import Context, FeatureSpec, MapFeatures, VectorFeatures
+from mtlkit.backbones import (
+    Adapter,
+    AdapterModule,
+    Context,
+    FeatureSpec,
+    MapFeatures,
+    VectorFeatures,
+)
 
 
 @attrs.frozen(kw_only=True)

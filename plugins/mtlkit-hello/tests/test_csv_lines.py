@@ -1,6 +1,6 @@
 """The logger `csv`."""
 
-from mtlkit.loggers import StepEvent
+from mtlkit.callbacks import StepEvent
 from mtlkit_hello.csv_lines import CSVLines
 
 

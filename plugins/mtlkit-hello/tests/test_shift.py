@@ -2,8 +2,7 @@
 
 import torch
 
-from mtlkit.data import ClassMapTarget
-from mtlkit.transforms import Draw, Sample
+from mtlkit.data import ClassMapTarget, Draw, Sample
 from mtlkit_hello.shift import Shift
 
 

@@ -41,6 +41,14 @@ class FaceSet:
     pixels of the picture; `noise` is a standard deviation relative to the full scale; `exposure`
     is the standard deviation of the logarithm of the brightness.
 
+    `style` 2 has short hair above the ears and long hair over them, 20 different lights (19 is a
+    lamp above; in style 1 it equals 0), room light that varies, and procedural scenes for walls.
+    The other options make pictures like those of cameras, and are off by default: `accessories` is
+    the chance of glasses, half of them dark, in a session and expression (hats and scarves have a
+    third of it); `occlusion` the chance of an object in front of a face; `degradation`, 0 to 1, the
+    loss by resolution, blur, contrast and JPEG; `jitter_deg` a standard deviation of the camera's
+    yaw and elevation, in degrees; `zoom` the size of faces, of which 0.7 shows the whole head.
+
     Raises ValueError, "OPTION: expected ..., got ...", for a value out of its range.
 
     >>> faces = FaceSet(subjects=2, sessions=1, lights=2)
@@ -67,6 +75,12 @@ class FaceSet:
     blur: float = attrs.field(default=0.4, validator=_number(0, 1))
     jitter_px: float = attrs.field(default=0.7, validator=_number(0, 10))
     seed: int = attrs.field(default=0, validator=_whole(0))
+    style: int = attrs.field(default=1, validator=_whole(1, 2))
+    accessories: float = attrs.field(default=0.0, validator=_number(0, 1))
+    occlusion: float = attrs.field(default=0.0, validator=_number(0, 1))
+    degradation: float = attrs.field(default=0.0, validator=_number(0, 1))
+    jitter_deg: float = attrs.field(default=0.0, validator=_number(0, 30))
+    zoom: float = attrs.field(default=1.0, validator=_number(0.7, 1.5))
 
     @channels.validator
     def _gray_or_color(self, attribute: "attrs.Attribute[int]", value: int) -> None:

@@ -24,7 +24,7 @@ from mtlkit_synthetic_faces.value_noise import noise, smooth_step
 
 Floats = npt.NDArray[np.float32]
 HAIRLINE_AZIMUTHS = (0, 20, 40, 55, 66, 73, 78, 86, 95, 108, 125, 150, 180)
-_COLUMNS, _ROWS = 72, 26
+COLUMNS, ROWS = 72, 26
 _HANG_FROM = 2.0  # latitude in degrees at which long hair leaves the skull
 
 
@@ -34,7 +34,8 @@ class Scalp:
 
     `vertices` (P,3) have the weights `shares` (P,3); `azimuth` and `latitude` (P,) are those of the
     grid's directions; `triangles` are (T,3), and `corners` (T,3,2) fractions of the hair map's
-    columns and rows.
+    columns and rows. `ear` (P,) is how far, in decimeters, ears stand out of the skull that the
+    grid follows; 0 if long hair ignores them.
     """
 
     vertices: npt.NDArray[np.int32]
@@ -43,25 +44,33 @@ class Scalp:
     latitude: Floats
     triangles: npt.NDArray[np.int32]
     corners: Floats
+    ear: Floats
 
     @classmethod
-    def of(cls, model: HeadModel) -> "Scalp":
-        """Lay the grid on the rest head, ignoring the ears."""
-        column, row = np.meshgrid(np.arange(_COLUMNS), np.arange(_ROWS))
-        azimuth = azimuth_of(column.ravel().astype(np.float32), _COLUMNS)
-        latitude = latitude_of(row.ravel().astype(np.float32), _ROWS - 1)
+    def of(cls, model: HeadModel, *, over_ears: bool = False) -> "Scalp":
+        """Lay the grid on the rest head without its ears; long hair may hang over them."""
+        column, row = np.meshgrid(np.arange(COLUMNS), np.arange(ROWS))
+        azimuth = azimuth_of(column.ravel().astype(np.float32), COLUMNS)
+        latitude = latitude_of(row.ravel().astype(np.float32), ROWS - 1)
         fine = AtlasSize(288, 162, 72)
         rest = rest_positions(model, fine, ears=False)
-        target = rest[
-            np.minimum(row.ravel() * fine.skin // (_ROWS - 1), fine.skin - 1),
-            column.ravel() * fine.width // _COLUMNS,
-        ]
+        at = (
+            np.minimum(row.ravel() * fine.skin // (ROWS - 1), fine.skin - 1),
+            column.ravel() * fine.width // COLUMNS,
+        )
+        target = rest[at]
+        ear = np.zeros(len(target), np.float32)
+        if over_ears:
+            center = np.array(CENTER, np.float32)
+            far = np.linalg.norm(rest_positions(model, fine)[at] - center, axis=1)
+            ear = (far - np.linalg.norm(target - center, axis=1)).astype(np.float32)
+            ear = _smoothed(_widest(ear.reshape(ROWS, COLUMNS))).ravel()
         vertices, shares = _nearest_mix(model, target)
-        quads = np.arange((_ROWS - 1) * _COLUMNS)
-        right = quads // _COLUMNS * _COLUMNS + (quads + 1) % _COLUMNS
-        a, b, c, d = quads, right, quads + _COLUMNS, right + _COLUMNS
-        u, v = (quads % _COLUMNS) / _COLUMNS, (quads // _COLUMNS) / (_ROWS - 1)
-        u1, v1 = u + 1 / _COLUMNS, v + 1 / (_ROWS - 1)
+        quads = np.arange((ROWS - 1) * COLUMNS)
+        right = quads // COLUMNS * COLUMNS + (quads + 1) % COLUMNS
+        a, b, c, d = quads, right, quads + COLUMNS, right + COLUMNS
+        u, v = (quads % COLUMNS) / COLUMNS, (quads // COLUMNS) / (ROWS - 1)
+        u1, v1 = u + 1 / COLUMNS, v + 1 / (ROWS - 1)
         first = np.stack([np.stack(p, 1) for p in ((u, v), (u, v1), (u1, v))], 1)
         second = np.stack([np.stack(p, 1) for p in ((u1, v), (u, v1), (u1, v1))], 1)
         return cls(
@@ -73,6 +82,7 @@ class Scalp:
                 np.int32
             ),
             corners=np.concatenate([first, second]).astype(np.float32),
+            ear=ear,
         )
 
 
@@ -103,16 +113,23 @@ def _smoothed(grid: Floats) -> Floats:
     return np.asarray((padded[:-2] + padded[2:] + 2 * across) / 4, np.float32)
 
 
+def _widest(grid: Floats) -> Floats:
+    """Return the maximum over 3x3 neighbors (rows, columns), with columns wrapped around."""
+    across = np.maximum(np.maximum(np.roll(grid, 1, 1), np.roll(grid, -1, 1)), grid)
+    padded = np.concatenate([across[:1], across, across[-1:]])
+    return np.asarray(np.maximum(np.maximum(padded[:-2], padded[2:]), across), np.float32)
+
+
 def shell(scalp: Scalp, points: Floats, session: SessionTraits) -> Floats:
     """Return vertices (P,3) of the hair shell around the neutral head `points` (V,3)."""
     base = (points[scalp.vertices] * scalp.shares[..., None]).sum(1)
-    grid = base.reshape(_ROWS, _COLUMNS, 3)
+    grid = base.reshape(ROWS, COLUMNS, 3)
     for _ in range(3):
         grid = _smoothed(grid)
-    azimuth = scalp.azimuth.reshape(_ROWS, _COLUMNS)
-    latitude = scalp.latitude.reshape(_ROWS, _COLUMNS)
+    azimuth = scalp.azimuth.reshape(ROWS, COLUMNS)
+    latitude = scalp.latitude.reshape(ROWS, COLUMNS)
     middle = points[scalp.vertices].mean((0, 1)).astype(np.float32)
-    middle[1:] = grid[_ROWS // 2].mean(0)[1:]
+    middle[1:] = grid[ROWS // 2].mean(0)[1:]
     outward = grid - middle
     outward /= np.linalg.norm(outward, axis=2, keepdims=True)
     inside = np.clip((latitude - hairline(session, azimuth)) / 24, 0, 1)
@@ -123,11 +140,12 @@ def shell(scalp: Scalp, points: Floats, session: SessionTraits) -> Floats:
     lumps = np.sin(u * 2 + key) * np.sin(v * 3 + key * 2) + 0.6 * np.sin(u * 5 - key + v * 4)
     thickness = thickness * (1 + 0.22 * session.hair_lumps * lumps)
     offset = 0.02 + thickness * inside * (1.6 - 0.6 * inside)
+    offset = offset + session.drape * scalp.ear.reshape(ROWS, COLUMNS)
     out = grid + outward * offset[..., None]
     if session.drape > 0:
         start = int(np.argmin(abs(latitude[:, 0] - _HANG_FROM)))
         fall = np.clip(_HANG_FROM - latitude[start:], 0, None) / (_HANG_FROM - LOWEST_LATITUDE)
-        hang = np.repeat(out[start : start + 1], _ROWS - start, 0)
+        hang = np.repeat(out[start : start + 1], ROWS - start, 0)
         hang[..., 1] -= 2.4 * fall
         wide = 0.10 * np.sin(3.0 * fall) + 0.05 * fall
         hang[..., 0] += wide * (hang[..., 0] - middle[0])

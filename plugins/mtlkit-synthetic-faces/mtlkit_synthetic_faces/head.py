@@ -12,7 +12,7 @@ from mtlkit_synthetic_faces.compiled import compiled
 
 Floats = npt.NDArray[np.float32]
 HEAD_FILE = Path(__file__).with_name("head.npz")
-SKIN, EYE, TEETH, TONGUE, TORSO, HAIR = range(6)
+SKIN, EYE, TEETH, TONGUE, TORSO, HAIR, FRAME, LENS, HAT, SCARF = range(10)
 NECK_HEIGHT = 5.9  # below it the body is torso: skin at the neckline, then cloth
 _STEP = 0.001  # the unit of the stored displacements
 

@@ -50,6 +50,8 @@ LIGHTS = (
 )
 """20 recordings: 18 flashes, and the room's light alone at the beginning and at the end, so 19
 lights differ."""
+DIFFERENT_LIGHTS = (*LIGHTS[:-1], Light(0, 78))
+"""The lights of style 2: a lamp above in place of the second recording of the room's light."""
 NEUTRAL_LIGHT = 0
 LIGHT_PRIORITY = (0, 7, 4, 10, 16, 1, 13, 2, 12, 14, 18, 5, 9, 15, 17, 3, 11, 6, 8, 19)
 """A set of n lights has the first n of these."""

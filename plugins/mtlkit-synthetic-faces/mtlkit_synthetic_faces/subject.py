@@ -242,6 +242,25 @@ def draw_session(
     Hair and beard interpolate the subject's usual look and that of the day, which has the weight
     `session_variation`; clothes and background are those of the day, unless nothing varies.
     """
+    mixed = _mixed_session(faces, number, session, subject)
+    return mixed if faces.style == 1 else attrs.evolve(mixed, hairline=_above_ears(mixed))
+
+
+_EARS = slice(5, 9)  # of the hairline's azimuths, 73 to 95 degrees
+_EAR_TOP = 15.0  # latitude in degrees
+
+
+def _above_ears(session: SessionTraits) -> Vector:
+    """Return the hairline of short hair above the ears, which would pierce it otherwise."""
+    line = session.hairline.copy()
+    short = float(np.clip(1 - session.drape / 0.25, 0, 1))
+    line[_EARS] += short * np.maximum(_EAR_TOP - line[_EARS], 0)
+    return line
+
+
+def _mixed_session(
+    faces: FaceSet, number: int, session: int, subject: SubjectTraits
+) -> SessionTraits:
     share = faces.session_variation
     usual = _style(np.random.default_rng([faces.seed, number, 0x5553554C]), faces, subject)
     if share == 0:

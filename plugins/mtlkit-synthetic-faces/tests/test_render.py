@@ -56,7 +56,8 @@ _ONE = attrs.evolve(NOISY, subjects=1, images_per_subject=3)
 @pytest.mark.parametrize(
     "change",
     [{"seed": 1}, {"identity_amplitude": 0.4}, {"noise": 0.05}, {"exposure": 0.4}, {"blur": 1.0},
-     {"jitter_px": 3.0}, {"skin_variation": 0.1}, {"session_variation": 0.0}],
+     {"jitter_px": 3.0}, {"skin_variation": 0.1}, {"session_variation": 0.0}, {"style": 2},
+     {"accessories": 1.0}, {"occlusion": 1.0}, {"degradation": 0.5}, {"jitter_deg": 8.0}],
 )  # fmt: skip
 def test_every_value_of_difficulty_changes_the_pictures(
     change: dict[str, float], plain: np.ndarray

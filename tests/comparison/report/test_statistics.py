@@ -2,6 +2,7 @@
 
 import math
 
+import attrs
 import numpy as np
 import pytest
 from scikit_posthocs import posthoc_wilcoxon
@@ -10,7 +11,8 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
 from mtlkit.comparison.analysis.cost import costs
-from mtlkit.comparison.analysis.delta_m import delta_m, task_delta
+from mtlkit.comparison.analysis.delta_definitions import delta_by_metric
+from mtlkit.comparison.analysis.delta_m import delta_m, metric_deltas
 from mtlkit.comparison.analysis.pareto import front, hypervolume, trade
 from mtlkit.comparison.analysis.power import POWER, _power, detectable, seeds_needed
 from mtlkit.comparison.analysis.ranks import rank, rank_methods, smallest_p
@@ -64,33 +66,48 @@ def test_holm_is_that_of_statsmodels():
 
 def test_delta_m_has_the_sign_of_the_paper():
     """(0.6 - 0.5) / 0.5 = +20% where higher is better, (4 - 5) / 5 gives +20% where lower is."""
-    tasks = [judged("a", True), judged("b", False)]
-    better = {0: {"a": 0.6, "b": 4.0}, 1: {"a": 0.5, "b": 5.0}}
-    base = {0: {"a": 0.5, "b": 5.0}, 1: {"a": 0.5, "b": 5.0}, 2: {"a": 9.0, "b": 9.0}}
-    assert delta_m(better, base, tasks) == {0: pytest.approx(20.0), 1: 0.0}
-    assert task_delta(better, base, tasks[1]) == {0: pytest.approx(20.0), 1: 0.0}
+    metrics = [judged("a", True), judged("b", False)]
+    better = {0: {"a/m": 0.6, "b/m": 4.0}, 1: {"a/m": 0.5, "b/m": 5.0}}
+    base = {seed: {"a/m": 0.5, "b/m": 5.0} for seed in (0, 1)} | {2: {"a/m": 9.0, "b/m": 9.0}}
+    assert delta_m(better, base, metrics) == {0: pytest.approx(20.0), 1: 0.0}
+    assert metric_deltas(better, base, metrics)["b/m"] == {0: pytest.approx(20.0), 1: 0.0}
 
 
-def test_delta_m_is_the_formula_on_the_means():
+def test_delta_m_is_the_formula_of_papers_on_the_means():
+    """Over a task with one metric and one with two, whose directions differ."""
     rng = np.random.default_rng(0)
-    tasks = [judged("a", True), judged("b", False)]
+    metrics = [
+        judged("a", True),
+        judged("b", False),
+        attrs.evolve(judged("b", True), metric="b/n", primary=False),
+    ]
+    tasks = {"a": {"a/m": True}, "b": {"b/m": False, "b/n": True}}
     method, base = (
-        {s: {"a": rng.uniform(1, 2), "b": rng.uniform(1, 2)} for s in range(5)} for _ in range(2)
+        {s: {m.metric: rng.uniform(1, 2) for m in metrics} for s in range(5)} for _ in range(2)
     )
-    means = {
-        name: {t: np.mean([scores[s][t] for s in scores]) for t in "ab"}
-        for name, scores in (("m", method), ("b", base))
-    }
-    m, b = means["m"], means["b"]
-    expected = 50 * ((m["a"] - b["a"]) / b["a"] - (m["b"] - b["b"]) / b["b"])
-    found = delta_m(method, base, tasks)
-    assert math.fsum(found.values()) / 5 == pytest.approx(expected)
+    means = [
+        {m.metric: np.mean([scores[s][m.metric] for s in scores]) for m in metrics}
+        for scores in (method, base)
+    ]
+    found = delta_m(method, base, metrics)
+    assert math.fsum(found.values()) / 5 == pytest.approx(-delta_by_metric(*means, tasks))
 
 
 def test_delta_m_of_a_baseline_below_zero_has_no_meaning():
-    task = [judged("a", True)]
-    assert delta_m({0: {"a": 0.4}}, {0: {"a": -0.1}}, task) == {}
-    assert delta_m({0: {"a": 0.4}}, {}, task) == {}
+    metric = [judged("a", True)]
+    assert delta_m({0: {"a/m": 0.4}}, {0: {"a/m": -0.1}}, metric) == {}
+    assert delta_m({0: {"a/m": 0.4}}, {}, metric) == {}
+
+
+@pytest.mark.parametrize(
+    ("method", "base"),
+    [({"a/m": 0.6, "a/n": 0.5}, {"a/m": 0.5, "a/n": 0.0}), ({"a/m": 0.6}, {"a/m": 0.5, "a/n": 1})],
+    ids=["zero", "missing"],
+)
+def test_another_metric_without_a_ratio_is_left_out(method, base):
+    metrics = [judged("a", True), attrs.evolve(judged("a", True), metric="a/n", primary=False)]
+    deltas = metric_deltas({0: method}, {0: base}, metrics)
+    assert deltas == {"a/m": {0: pytest.approx(20.0)}}
 
 
 def test_seeds_needed_are_those_of_statsmodels():

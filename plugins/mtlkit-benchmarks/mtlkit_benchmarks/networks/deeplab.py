@@ -10,8 +10,7 @@ import attrs
 import torch
 from torch import Tensor, nn
 
-from mtlkit.adapters import Adapter, AdapterModule
-from mtlkit.backbones import Context, FeatureSpec, MapFeatures
+from mtlkit.backbones import Adapter, AdapterModule, Context, FeatureSpec, MapFeatures
 from mtlkit.plugins import at_least, between, each, nonempty
 
 

@@ -9,8 +9,14 @@ from typing import ClassVar
 import attrs
 from torch import Tensor, nn
 
-from mtlkit.adapters import Adapter, AdapterModule
-from mtlkit.backbones import Context, FeatureSpec, MapFeatures, PyramidFeatures
+from mtlkit.backbones import (
+    Adapter,
+    AdapterModule,
+    Context,
+    FeatureSpec,
+    MapFeatures,
+    PyramidFeatures,
+)
 from mtlkit.plugins import AssemblyError, at_least
 
 

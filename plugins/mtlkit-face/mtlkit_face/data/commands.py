@@ -112,7 +112,7 @@ def pack_command(faces: Path, out: Path) -> None:
     OUT ends in .rec. Its index, property and subjects.csv are written to the same folder.
     """
     from mtlkit_face.data.folder import list_folder
-    from mtlkit_face.data.recordio_pack import pack
+    from mtlkit_face.data.recordio.pack import pack
 
     if out.suffix != ".rec":
         raise DataError(f"{out}: expected a name that ends in .rec")
@@ -155,7 +155,7 @@ def label_pose(
     """
     from mtlkit_face.data.folder import list_folder
     from mtlkit_face.data.pose_labels import Estimator, agreement, check_threshold, estimate_poses
-    from mtlkit_face.data.records import list_records
+    from mtlkit_face.data.recordio.source import list_records
 
     if out.suffix.lower() not in (".csv", ".parquet"):
         raise DataError(f"--out: got {out}, expected a name that ends in .csv or .parquet")

@@ -8,11 +8,9 @@ from typing import Any, Literal
 import attrs
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from mtlkit.data import (
     Boxes,
-    Categorical,
     ClassTarget,
     Data,
     DataSource,
@@ -31,14 +29,12 @@ from mtlkit.data import (
     threads,
 )
 from mtlkit.plugins import DataError, at_least, between, word_or
-from mtlkit_face.data.face_ids import FaceIds
 from mtlkit_face.data.input_files import locate, read_lines
+from mtlkit_face.data.labeled_faces import LabeledFaces
 from mtlkit_face.data.listing import FaceListing
 from mtlkit_face.data.side_labels import SideLabels, read_side_labels
 from mtlkit_face.data.split_positions import SplitPositions
-from mtlkit_face.data.stored_faces import MAX_SHOWN, StoredFaces, fault_report, find_faults
-
-Positions = npt.NDArray[np.integer]
+from mtlkit_face.data.stored_faces import MAX_SHOWN, fault_report, find_faults
 
 
 def gray_or_rgb(_: object, field: "attrs.Attribute[int]", value: object) -> None:
@@ -190,8 +186,8 @@ def load_listing(
     bad = {position: fault for position, fault in bad.items() if kept[position]}
     if bad and not source.skip_bad:
         raise DataError(
-            f"{fault_report(str(root), listing.store, bad)}\n"
-            f"repair them, or skip and count them with `skip_bad: true`"
+            *fault_report(str(root), listing.store, bad),
+            "repair them, or skip and count them with `skip_bad: true`",
         )
     kept[[*bad]] = False
     if bad:
@@ -208,7 +204,7 @@ def load_listing(
     )
     pool = DecoderPool(threads(loading))
     images = StoredImages(listing.store, frame, pool, checked_before=source.check, regions=regions)
-    faces = _LabeledFaces(source, listing, labels, images, splits)
+    faces = LabeledFaces(listing, labels, images, splits, source.swap, source.negate)
     return Data(
         train=faces.split(splits.train, mirror=source.mirror),
         validation=faces.split(splits.validation, mirror=False) if len(splits.validation) else None,
@@ -239,39 +235,6 @@ def _not_excluded(
     kept = np.array([name not in names for name in listing.names])[listing.codes]
     excluded = f"{int((~kept).sum()):,} images of {len(names):,} subjects"
     return kept, {"excluded by `without`": excluded}
-
-
-@attrs.frozen(eq=False)
-class _LabeledFaces:
-    """Images and labels of all listed faces."""
-
-    source: FaceImageSource
-    listing: FaceListing
-    labels: SideLabels
-    images: StoredImages
-    splits: SplitPositions
-
-    def split(self, positions: Positions, *, mirror: bool) -> Split:
-        """Return the faces at `positions`, followed by their mirror images if `mirror`."""
-        flipped = np.zeros(len(positions), bool)
-        if mirror:
-            flipped = np.concatenate([flipped, ~flipped])
-            positions = np.concatenate([positions, positions])
-        listing = self.listing
-        names = self.splits.names
-        if positions is self.splits.test:
-            names += self.splits.unseen
-        code_of = {name: code for code, name in enumerate(names)}
-        table = torch.tensor([code_of.get(name, -1) for name in listing.names])
-        subject = Categorical(table[listing.codes[positions]], names)
-        return Split(
-            inputs=StoredFaces.at(self.images, positions, flipped),
-            columns={
-                "subject": subject,
-                **self.labels.columns(positions, flipped, self.source.swap, self.source.negate),
-            },
-            ids=FaceIds(listing.ids, positions, flipped),
-        )
 
 
 def _facts(

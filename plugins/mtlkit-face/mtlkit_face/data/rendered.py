@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 class Rendered(DataSource, FaceSet):
     """Rendered faces with the labels subject, yaw, light, expression and session.
 
-    With all 20 lights, light has 20 classes; `face/multi-pie` has 19. Lights 0 and 19 are both the
-    room's light alone, and their images differ only by exposure and noise. They cannot be
-    distinguished, so accuracy on light is limited to about 0.95 (docs/explanation/faces.md has the
-    figures).
+    With all 20 lights, light has 20 classes; `face/multi-pie` has 19. In style 1, lights 0 and 19
+    are both the room's light alone, and their images differ only by exposure and noise. They cannot
+    be distinguished, so accuracy on light is limited to about 0.95 (docs/explanation/faces.md has
+    the figures). In style 2 all lights differ.
 
     The options of `FaceSet` describe the training subjects. The test split has `test_subjects`
     other subjects with `test_images_per_subject` images each (None: as many as in training).

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtlkit.data import ClassTarget, Data, Split, single_input
+from mtlkit.data import ClassTarget, Data, Inputs, Split, single_input
 from mtlkit.evaluators import EvaluationContext, EvaluationResult, Evaluator, Section
 from mtlkit.plugins import DataError, LossTerm, Problem, one_of
 from mtlkit.routers import BranchOutputs, GroupedRouter
@@ -44,7 +44,8 @@ class Identification(Evaluator):
     `by` is the label that breaks down the results; None means yaw if the data has it. `groups` are
     named sets of classes of `by`; None means the router's groups, or the paper's three for yaw.
     Rank-1 is also reported by absolute yaw, ``rank1/abs-yaw/45``, and as the unweighted mean over
-    these bins, ``rank1/yaw-mean``.
+    these bins, ``rank1/yaw-mean``. `mirror` also matches by the normalized sum of the templates of
+    each image and its mirror image (test-time augmentation), ``face/mirrored/rank1``.
     Matching raw pixels is the baseline without learning. Metrics are named ``face/...`` on the test
     split and ``face/<split>/...`` on another one.
 
@@ -58,6 +59,7 @@ class Identification(Evaluator):
     gallery: Mapping[str, str | int] = attrs.field(factory=frontal_and_neutral)
     by: str | None = None
     groups: Mapping[str, tuple[str | int | float, ...]] | None = None
+    mirror: bool = False
 
     def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
         known = {term.task: term for term in terms}
@@ -97,6 +99,9 @@ class Identification(Evaluator):
             name: match_templates(templates, trial)
             for name, templates in _templates(self.task, trained, split).items()
         }
+        if self.mirror:
+            templates = mirrored_templates(self.task, trained, split)
+            methods["mirrored"] = match_templates(templates, trial)
         chunks = (
             pixel_template(single_input(split.inputs[index]))
             for index in torch.split(trial.probes, CHUNK)
@@ -134,6 +139,30 @@ def _templates(task: str, trained: EvaluationContext, split: Split) -> dict[str,
     for name, weights in _branch_weights(trained, split, branches).items():
         methods[name] = template(logits, attrs.evolve(branches, weights=weights))
     return methods
+
+
+class _Mirrored:
+    """Images (N, C, H, W) from right to left."""
+
+    def __init__(self, images: Inputs) -> None:
+        self._images = images
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, index: Tensor, /) -> Tensor:
+        return single_input(self._images[index]).flip(-1)
+
+
+def mirrored_templates(task: str, trained: EvaluationContext, split: Split) -> Tensor:
+    """Return the sum of the templates (N, K) of images and of their mirror images, normalized."""
+    total: Tensor | None = None
+    for images in (split, attrs.evolve(split, inputs=_Mirrored(split.inputs))):
+        predictions = trained.predict(images)
+        part = template(predictions.outputs[task], predictions.branches.get(task))
+        total = part if total is None else total + part
+    assert total is not None
+    return F.normalize(total, dim=-1)
 
 
 def _branch_weights(

@@ -17,6 +17,7 @@ from mtlkit.routers import BranchSelection, GroupedRouter
 from mtlkit.runs import RunFolder, open_run
 from mtlkit_face.data.image_source import FaceImageSource
 from mtlkit_face.identification.template import template
+from mtlkit_face.networks.second_head import SecondHeadRouter
 
 TEMPLATE = 1
 """Version of the template computation; templates of different versions are not comparable."""
@@ -89,8 +90,8 @@ class FaceModel:
         network = self.embedder.network
         classes = len(network.assembly.classes[self.task])
         router = network.router
-        branched = isinstance(router, GroupedRouter) and router.task == self.task
-        return 2 * classes if branched else classes
+        two = isinstance(router, GroupedRouter | SecondHeadRouter) and router.task == self.task
+        return 2 * classes if two else classes
 
     def embed(self, images: Tensor) -> Tensor:
         """Return templates (N, K) of raw images (N, C, H, W), in float32 on the CPU.

@@ -31,16 +31,23 @@ class ClaimState(Enum):
 class ClaimPart:
     """One comparison of a claim, which holds if `values`, one for each seed, are positive.
 
-    `unit` describes a value, such as "rank-1 of m-cnn less that of s-cnn".
+    `unit` describes a value, such as "rank-1 of m-cnn less that of s-cnn"; `arms` are those whose
+    runs it needs.
     """
 
     unit: str
     values: Sequence[float] = ()
+    arms: tuple[str, ...] = ()
 
     @property
     def estimate(self) -> Estimate:
         """The mean over seeds with Student's interval; NaN without values."""
         return student_mean(self.values) if self.values else Estimate(math.nan, count=0)
+
+    @property
+    def p(self) -> float:
+        """The two-sided p-value of Student's paired test; 1 for fewer than two values."""
+        return paired_test(self.values)
 
     @property
     def state(self) -> ClaimState:
@@ -53,16 +60,19 @@ class ClaimPart:
         """
         if not self.values:
             return ClaimState.NOT_RUN
-        if paired_test(self.values) >= ALPHA:
+        if self.p >= ALPHA:
             return ClaimState.UNDECIDED
         return ClaimState.SUPPORTED if self.estimate.mean > 0 else ClaimState.CONTRADICTED
 
-    @property
-    def seeds_needed(self) -> int | None:
-        """The number of seeds that detects a mean of this size with a power of 0.8."""
+    def seeds_needed(self, tests: int = 1) -> int | None:
+        """Return the number of seeds that detects a mean of this size with a power of 0.8.
+
+        It is the `tests`-th part of the level that must be reached (Bonferroni). None with fewer
+        than two values, and for a mean that 1,000 seeds would not detect.
+        """
         if len(self.values) < 2:
             return None
-        return seeds_needed(self.estimate.mean, std(self.values), ALPHA)
+        return seeds_needed(self.estimate.mean, std(self.values), ALPHA / tests)
 
 
 def claim_state(parts: Sequence[ClaimPart]) -> ClaimState:
@@ -77,11 +87,31 @@ def claim_state(parts: Sequence[ClaimPart]) -> ClaimState:
     """
     if not parts or not all(part.values for part in parts):
         return ClaimState.NOT_RUN
-    adjusted = holm([paired_test(part.values) for part in parts])
-    if any(p < ALPHA and x.estimate.mean < 0 for p, x in zip(adjusted, parts, strict=True)):
+    if _p_contradicted(parts) < ALPHA:
         return ClaimState.CONTRADICTED
-    supported = all(part.state is ClaimState.SUPPORTED for part in parts)
-    return ClaimState.SUPPORTED if supported else ClaimState.UNDECIDED
+    return ClaimState.SUPPORTED if _p_supported(parts) < ALPHA else ClaimState.UNDECIDED
+
+
+def claim_p(parts: Sequence[ClaimPart]) -> float:
+    """Return the p-value of the verdict on a claim, before an adjustment for other claims.
+
+    >>> one, two = (ClaimPart(unit="a", values=(x, 1.1, 0.9)) for x in (1.0, 0.2))
+    >>> claim_p([one, two]) == two.p
+    True
+    """
+    return min(_p_supported(parts), _p_contradicted(parts))
+
+
+def _p_supported(parts: Sequence[ClaimPart]) -> float:
+    """Return the p-value of the test that all means are positive: that of the weakest part."""
+    return max((part.p if part.estimate.mean > 0 else 1.0 for part in parts), default=1.0)
+
+
+def _p_contradicted(parts: Sequence[ClaimPart]) -> float:
+    """Return the least p-value, adjusted (Holm), of the parts with a negative mean."""
+    adjusted = holm([part.p for part in parts])
+    below = (p for p, part in zip(adjusted, parts, strict=True) if part.estimate.mean < 0)
+    return min(below, default=1.0)
 
 
 Metrics = Mapping[str, float]
@@ -89,6 +119,7 @@ Runs = Mapping[str, Mapping[int, Metrics]]
 """The metrics of finished runs, by arm and seed."""
 
 RANK1 = "face/rank1"
+MIRRORED = "face/mirrored/rank1"
 SIDES = {"pose": "yaw", "illumination": "light", "expression": "expression"}
 """The side tasks and the labels they predict."""
 
@@ -102,6 +133,7 @@ def difference(
     return ClaimPart(
         unit=unit if same else f"{metric} of {first} less {other} of {second}",
         values=tuple(differences_by_seed(runs, first, second, metric, other).values()),
+        arms=tuple(dict.fromkeys((first, second))),
     )
 
 
@@ -122,7 +154,8 @@ def values_of_arm(
 ) -> ClaimPart:
     """Return `value` of each run of one arm, without those for which it is None."""
     values = [value(metrics) for _, metrics in sorted(runs.get(arm, {}).items())]
-    return ClaimPart(unit=f"{unit} ({arm})", values=tuple(v for v in values if v is not None))
+    shown = tuple(value for value in values if value is not None)
+    return ClaimPart(unit=f"{unit} ({arm})", values=shown, arms=(arm,))
 
 
 def search_results(runs: Runs) -> dict[float, ClaimPart]:

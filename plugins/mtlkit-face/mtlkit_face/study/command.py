@@ -1,4 +1,4 @@
-"""``mtlkit face study``: the experiments of the paper, at one of two sizes."""
+"""``mtlkit face study``: the experiments of the paper, at one of three sizes."""
 
 from pathlib import Path
 
@@ -8,13 +8,13 @@ from mtlkit.plugins import cache_option, echo
 
 
 @click.command()
-@click.argument("size", type=click.Choice(["small", "full"]))
+@click.argument("size", type=click.Choice(["quick", "small", "full"]))
 @click.option(
     "--arms",
     default="core",
     show_default=True,
     metavar="NAMES",
-    help="Networks, separated by commas, or core, search, all.",
+    help="Networks, separated by commas, or core, controls, search, all.",
 )
 @click.option(
     "--seeds", type=click.IntRange(min=1), help="Number of seeds; by default that of the size."
@@ -50,15 +50,17 @@ def study(
 ) -> None:
     """Run the experiments of Yin & Liu (TIP 2018) on rendered faces, and test its claims.
 
-    SMALL fits two CPU cores; FULL has the paper's size and needs a GPU. The same command resumes
-    a study, also with more networks or seeds; --from continues one of another machine.
+    QUICK shows trends in minutes; SMALL fits two CPU cores; FULL has the paper's size and needs a
+    GPU. The same command resumes a study, also with more networks or seeds; --from continues one
+    of another machine.
     """
     from mtlkit import load_catalog
     from mtlkit.comparison import ExecutorConfig
     from mtlkit.data import Loading
     from mtlkit.plugins import RunError
-    from mtlkit_face.study.arms import SIZES, select_arms
+    from mtlkit_face.study.arms import select_arms
     from mtlkit_face.study.run_study import StudyRequest, run_study
+    from mtlkit_face.study.sizes import SIZES
 
     chosen_size = SIZES[size]
     networks = select_arms(tuple(name.strip() for name in arms.split(",")), chosen_size)
@@ -82,7 +84,7 @@ def study(
         lambda line: echo(line, err=True),
     )
     for claim in study.claims():
-        echo(f"{claim.name:<5}{claim.state.value:<13}{claim.claim}")
+        echo(f"{claim.name:<5}{claim.state.value:<13}{claim.claim} ({claim.evidence()})")
     echo(f"report: {request.folder / 'report.html'}")
     if study.failed:
         count = "1 run" if len(study.failed) == 1 else f"{len(study.failed)} runs"

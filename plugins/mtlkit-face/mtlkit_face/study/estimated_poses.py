@@ -13,8 +13,9 @@ from mtlkit.data import Loading, single_input
 from mtlkit.plugins import RunError, write_file
 from mtlkit_face.data.pose_labels import Estimator, Poses, group_of
 from mtlkit_face.data.rendered import Rendered
-from mtlkit_face.study.arms import ESTIMATED, RECIPES, Size
+from mtlkit_face.study.arms import ESTIMATED
 from mtlkit_face.study.results import run_folder
+from mtlkit_face.study.sizes import RECIPES, Size
 
 ESTIMATOR = "pose-estimator"
 ESTIMATOR_SUBJECTS = 900_000

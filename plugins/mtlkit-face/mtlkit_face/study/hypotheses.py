@@ -1,47 +1,22 @@
 """The paper's claims as comparisons of arms, seed by seed."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from statistics import fmean
 
-import attrs
-
+from mtlkit_face.study.arms import CONTROLS
 from mtlkit_face.study.claim_parts import (
+    MIRRORED,
     RANK1,
     SIDES,
     ClaimPart,
-    ClaimState,
     Metrics,
     Runs,
-    claim_state,
     difference,
     differences_by_seed,
     values_of_arm,
 )
-
-
-@attrs.frozen(kw_only=True)
-class Hypothesis:
-    """A claim of the paper, and the differences that are positive if it is true."""
-
-    name: str
-    claim: str
-    parts: Callable[[Runs], Iterable[ClaimPart]]
-
-    def test(self, runs: Runs) -> "ClaimResult":
-        """Test the claim on `runs`."""
-        parts = tuple(self.parts(runs))
-        return ClaimResult(name=self.name, claim=self.claim, parts=parts, state=claim_state(parts))
-
-
-@attrs.frozen(kw_only=True)
-class ClaimResult:
-    """A claim with its verdict and the differences tested."""
-
-    name: str
-    claim: str
-    parts: tuple[ClaimPart, ...]
-    state: ClaimState
+from mtlkit_face.study.claims import Hypothesis
 
 
 def _side_tasks_help(runs: Runs) -> Iterable[ClaimPart]:
@@ -65,6 +40,7 @@ def _one_beats_three(runs: Runs) -> Iterable[ClaimPart]:
             for seed in sorted(seeds)
             if len(seeds) > 1
         ),
+        arms=(*arms, "m-cnn-equal"),
     )
 
 
@@ -121,6 +97,7 @@ def _strong_dimensions_are_enough(runs: Runs) -> Iterable[ClaimPart]:
     yield ClaimPart(
         unit="fall of rank-1 from the best x_n to x: that of m-cnn less that of s-cnn",
         values=tuple(many[seed] - one[seed] for seed in many if seed in one),
+        arms=("m-cnn", "s-cnn"),
     )
     yield values_of_arm(
         runs, "m-cnn", "0.01 less the largest fall of the curve of y_n",
@@ -154,6 +131,7 @@ def _branches_help_across_poses(runs: Runs, form: str) -> Iterable[ClaimPart]:
             for seed in left
             if seed in right and seed in front
         ),
+        arms=(form, "m-cnn"),
     )
 
 
@@ -191,6 +169,7 @@ def _estimates_suffice(runs: Runs) -> Iterable[ClaimPart]:
         unit="0.01 less the loss of rank-1 from m-cnn-pose, with all poses, to "
         "m-cnn-pose-estimated, with three groups",
         values=tuple(0.01 - value for value in lost.values()),
+        arms=("m-cnn-pose", "m-cnn-pose-estimated"),
     )
 
 
@@ -206,6 +185,16 @@ def _each_sample_its_weight(runs: Runs) -> Iterable[ClaimPart]:
 
 def _small_batches_help(runs: Runs) -> Iterable[ClaimPart]:
     yield difference(runs, "m-cnn-batch-8", "m-cnn")
+
+
+def _more_than_an_ensemble(runs: Runs) -> Iterable[ClaimPart]:
+    form = "p-cnn-block"
+    yield difference(runs, form, "s-cnn")
+    for control in CONTROLS:
+        if control == "s-cnn-mirror":
+            yield difference(runs, form, control, RANK1, MIRRORED)
+        else:
+            yield difference(runs, form, control)
 
 
 HYPOTHESES: Sequence[Hypothesis] = (
@@ -295,5 +284,13 @@ HYPOTHESES: Sequence[Hypothesis] = (
         name="H12",
         claim="Small batches (8; the paper's are of 4) do better than batches of 32.",
         parts=_small_batches_help,
+    ),
+    Hypothesis(
+        name="E",
+        claim=(
+            "Pose-directed branches (blocks) gain more than an ensemble: than a second classifier, "
+            "block 5 or network, as many parameters, and mirror images."
+        ),
+        parts=_more_than_an_ensemble,
     ),
 )

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
 
+from mtlkit.callbacks import EvaluationEvent, Event, StepEvent
 from mtlkit.evaluators import Chart, Series
-from mtlkit.loggers import EvaluationEvent, Event, StepEvent
 from mtlkit_face.study.claim_parts import SIDES, Runs
 
 ACCURACY = "accuracy/identity"

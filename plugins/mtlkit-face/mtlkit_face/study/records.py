@@ -10,8 +10,8 @@ import math
 from pathlib import Path
 
 from mtlkit.plugins import RunError
-from mtlkit_face.study.arms import Size
 from mtlkit_face.study.claim_parts import Runs
+from mtlkit_face.study.sizes import Size
 
 COLUMNS = ("arm", "seed", "metric", "value", "size")
 
@@ -19,7 +19,7 @@ COLUMNS = ("arm", "seed", "metric", "value", "size")
 def records_to_csv(runs: Runs, size: Size) -> str:
     """Return a row for each run and metric that is finite.
 
-    >>> from mtlkit_face.study.arms import SMALL
+    >>> from mtlkit_face.study.sizes import SMALL
     >>> print(records_to_csv({"s-cnn": {0: {"face/rank1": 0.5}}}, SMALL))
     arm,seed,metric,value,size
     s-cnn,0,face/rank1,0.5,small

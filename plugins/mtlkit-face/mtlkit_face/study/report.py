@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import attrs
 
 from mtlkit.evaluators import Block, Chart, Section, Series, TableBlock, Text
-from mtlkit_face.study.arms import Arm, Size
 from mtlkit_face.study.claim_parts import (
     RANK1,
     SIDES,
@@ -17,9 +16,11 @@ from mtlkit_face.study.claim_parts import (
     difference,
     search_results,
 )
-from mtlkit_face.study.hypotheses import HYPOTHESES, ClaimResult
+from mtlkit_face.study.claims import ClaimResult, judge_all
+from mtlkit_face.study.hypotheses import HYPOTHESES
 from mtlkit_face.study.learning_curves import curve_charts
 from mtlkit_face.study.paper_results import PAPER_RESULTS, PaperResult
+from mtlkit_face.study.sizes import Arm, Size
 
 BASELINE = "s-cnn"
 
@@ -53,7 +54,7 @@ class FaceStudy:
 
     def claims(self) -> list[ClaimResult]:
         """Return every hypothesis with its verdict."""
-        return [hypothesis.test(self.runs) for hypothesis in HYPOTHESES]
+        return judge_all(HYPOTHESES, self.runs)
 
 
 def sections(study: FaceStudy) -> tuple[Section, ...]:
@@ -76,12 +77,16 @@ def sections(study: FaceStudy) -> tuple[Section, ...]:
 def _answers(study: FaceStudy) -> Iterator[Block]:
     yield Text(text=_state(study))
     yield TableBlock(
-        header=("", "verdict", "claim"),
-        rows=tuple((claim.name, claim.state.value, claim.claim) for claim in study.claims()),
+        header=("", "verdict", "evidence", "claim"),
+        rows=tuple(
+            (claim.name, claim.state.value, claim.evidence(), claim.claim)
+            for claim in study.claims()
+        ),
         caption="A claim is supported if the 95 % interval of each of its differences, over paired "
         "seeds, is above 0, and contradicted if one is below 0, adjusted for the number of "
-        "differences of the claim (Holm). Every seed has its own people; the verdicts are about "
-        "rendered people only.",
+        "differences of the claim (Holm). Verdicts are adjusted for the number of claims with runs "
+        "(Holm); missing seeds would decide them with a power of 0.8. Every seed has its own "
+        "people; the verdicts are about rendered people only.",
     )
     gains = dict(_gains(study))
     if gains:
@@ -221,7 +226,8 @@ def _numbers(study: FaceStudy) -> Iterator[Block]:
     for claim in study.claims():
         for part in claim.parts:
             estimate = part.estimate
-            needed = part.seeds_needed if part.state is ClaimState.UNDECIDED else None
+            open_ = part.state is ClaimState.UNDECIDED
+            needed = part.seeds_needed() if open_ else None
             rows.append(
                 (
                     claim.name,

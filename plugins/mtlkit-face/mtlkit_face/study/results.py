@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from statistics import correlation, fmean
 
-from mtlkit.loggers import Event, StepEvent, read_events
+from mtlkit.callbacks import Event, StepEvent, read_events
 from mtlkit.runs import RunFolder, State, read_json
-from mtlkit_face.study.arms import Arm
 from mtlkit_face.study.claim_parts import SIDES, Runs
 from mtlkit_face.study.learning_curves import curve_metrics
+from mtlkit_face.study.sizes import Arm
 
 
 def run_folder(study: Path, arm: str, seed: int) -> Path:

@@ -12,13 +12,14 @@ from mtlkit.data import Loading
 from mtlkit.plugins import RunError, write_file
 from mtlkit.runs import RunFolder, lock_folder, read_json, write_json
 from mtlkit_face.data.rendered import Rendered
-from mtlkit_face.study.arms import ARMS, ESTIMATED, Arm, Size, search_arms
+from mtlkit_face.study.arms import ARMS, ESTIMATED, search_arms
 from mtlkit_face.study.claim_parts import Runs
 from mtlkit_face.study.estimated_poses import ESTIMATOR, estimates, estimator_job, write_estimates
 from mtlkit_face.study.records import merged, read_records, records_to_csv
 from mtlkit_face.study.report import FaceStudy
 from mtlkit_face.study.report_files import write_study
 from mtlkit_face.study.results import finished, read_runs, read_versions, run_folder
+from mtlkit_face.study.sizes import Arm, Size
 
 Progress = Callable[[str], None]
 """Receives a line of text at every step."""
@@ -64,7 +65,7 @@ def run_study(
     Raises `RunError` if the folder holds a study of another size or is in use by another process,
     and `InterruptedRunError` after Ctrl-C. Failed runs are reported, and retried the next time.
     """
-    with lock_folder(request.folder, "study"):
+    with lock_folder(request.folder, "study", across_machines=True):
         _same_size(request)
         if request.records is not None:
             both = merged(request.recorded(), read_records(request.records, request.size))
@@ -164,7 +165,10 @@ def _execute(
         progress(f"[{done}/{total}] {key}: {seconds:.0f} s")
         write_study(_read_study(request, failed), request.folder)
 
-    with closing(executor_config.executor()) as executor:
+    def on_lost(key: str, reason: str) -> None:
+        progress(f"{key}: {reason}; starting again from its checkpoint")
+
+    with closing(executor_config.executor(on_lost)) as executor:
         make_runs(jobs, executor, on_finished)
 
 

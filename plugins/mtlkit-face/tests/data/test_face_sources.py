@@ -8,8 +8,8 @@ from mtlkit_face.data.alignment_folder import align_folder
 from mtlkit_face.data.folder import FaceFolder, list_folder
 from mtlkit_face.data.landmarks import LandmarkTable
 from mtlkit_face.data.multi_pie.tree import read_tree
-from mtlkit_face.data.recordio_pack import pack
-from mtlkit_face.data.records import FaceRecords
+from mtlkit_face.data.recordio.pack import pack
+from mtlkit_face.data.recordio.source import FaceRecords
 from PIL import Image
 
 from mtlkit.data import Loading

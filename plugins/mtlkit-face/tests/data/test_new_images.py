@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from mtlkit_face.data.folder import FaceFolder
 from mtlkit_face.data.multi_pie.source import MultiPie
-from mtlkit_face.data.records import FaceRecords
+from mtlkit_face.data.recordio.source import FaceRecords
 from mtlkit_face.data.rendered import Rendered
 from PIL import Image
 

@@ -9,7 +9,7 @@ import struct
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mtlkit_face.data.recordio import MAGIC, RecordFile, RecordWriter, read_index
+from mtlkit_face.data.recordio.container import MAGIC, RecordFile, RecordWriter, read_index
 
 from mtlkit.plugins import DataError
 
@@ -124,7 +124,7 @@ def test_an_empty_or_missing_file(tmp_path):
 
 
 def test_a_payload_too_large_is_not_written(monkeypatch):
-    monkeypatch.setattr("mtlkit_face.data.recordio.MAX_LENGTH", 3)
+    monkeypatch.setattr("mtlkit_face.data.recordio.container.MAX_LENGTH", 3)
     with pytest.raises(ValueError, match="payload: got 4 bytes, expected 3 at most"):
         RecordWriter(io.BytesIO()).write(b"face")
 

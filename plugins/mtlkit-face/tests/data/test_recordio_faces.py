@@ -8,10 +8,10 @@ import tracemalloc
 import numpy as np
 import pytest
 from mtlkit_face.data.folder import list_folder
-from mtlkit_face.data.recordio import RecordWriter
-from mtlkit_face.data.recordio_faces import HEADER, open_record_faces, parse_header
-from mtlkit_face.data.recordio_pack import pack
-from mtlkit_face.data.records import FaceRecords, list_records
+from mtlkit_face.data.recordio.container import RecordWriter
+from mtlkit_face.data.recordio.faces import HEADER, open_record_faces, parse_header
+from mtlkit_face.data.recordio.pack import pack
+from mtlkit_face.data.recordio.source import FaceRecords, list_records
 from PIL import Image
 
 from mtlkit.data import Loading

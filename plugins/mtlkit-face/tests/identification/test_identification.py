@@ -10,6 +10,7 @@ import pytest
 import torch
 from mtlkit_face.identification.evaluator import Identification
 from mtlkit_face.identification.gallery import arrange
+from mtlkit_face.identification.template import template
 from PIL import Image
 
 from mtlkit import Role, Task
@@ -356,3 +357,21 @@ def test_probes_and_gallery_divide_the_labelled_images():
     subject = split.categorical("subject").values()
     mates = [trial.subjects[i] for i in trial.mates.tolist()]
     assert mates == [subject[i] for i in trial.probes.tolist()]
+
+
+@pytest.mark.parametrize("build", [network, pose_network])
+def test_mirrored_templates_are_the_normalized_sum_over_both_images(build):
+    trained = build()
+    split = trained.data.test
+    metrics = Identification(mirror=True).evaluate(trained).metrics
+    flipped = attrs.evolve(split, inputs=split.inputs.flip(-1))
+    parts = [
+        template(p.outputs["identity"], p.branches.get("identity"))
+        for p in (trained.predict(split), trained.predict(flipped))
+    ]
+    ranks = brute_force_ranks((parts[0] + parts[1]).double().numpy(), split)
+    expected = np.mean([rank == 1 for rank in ranks.values()])
+    assert metrics["face/mirrored/rank1"] == pytest.approx(expected)
+    plain = Identification().evaluate(trained).metrics
+    assert "face/mirrored/rank1" not in plain
+    assert metrics["face/rank1"] == plain["face/rank1"]

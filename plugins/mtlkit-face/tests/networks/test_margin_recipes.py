@@ -6,13 +6,13 @@ import pytest
 import torch
 from mtlkit_face.cli import RECIPES
 from mtlkit_face.data.folder import list_folder
-from mtlkit_face.data.recordio_pack import pack
+from mtlkit_face.data.recordio.pack import pack
 from mtlkit_face.inference import embed_files, open_model
 from mtlkit_synthetic_faces import FaceSet, render_set
 from PIL import Image
 
 from mtlkit import fit, load_catalog, load_recipe
-from mtlkit.loggers import StepEvent, read_events
+from mtlkit.callbacks import StepEvent, read_events
 
 SUBJECTS, IMAGES = 4, 13  # each pose once
 

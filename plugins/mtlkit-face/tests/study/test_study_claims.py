@@ -5,7 +5,9 @@ import random
 
 import pytest
 from mtlkit_face.study.claim_parts import ClaimState
+from mtlkit_face.study.claims import judge_all
 from mtlkit_face.study.hypotheses import HYPOTHESES
+from scipy import stats
 
 SEEDS = range(5)
 PROBES = {"x": 0.6, "y": 0.2, "chance": 0.1}
@@ -82,6 +84,12 @@ TRUE = {
     },
     "H11": {"m-cnn": rank1(0.74), "m-cnn-product": rank1(0.73), "m-cnn-released": rank1(0.72)},
     "H12": {"m-cnn-batch-8": rank1(0.75), "m-cnn": rank1(0.74)},
+    "E": {
+        "p-cnn-block": rank1(0.76), "s-cnn": rank1(0.70), "s-cnn-second-head": rank1(0.71),
+        "s-cnn-second-block": rank1(0.73), "s-cnn-ensemble": rank1(0.74),
+        "s-cnn-wide": rank1(0.72), "s-cnn-mirror": {**rank1(0.70), "face/mirrored/rank1": 0.73},
+        "m-cnn-second-block": rank1(0.75),
+    },
 }  # fmt: skip
 
 FALSE = [
@@ -117,6 +125,13 @@ FALSE = [
     ("H11", "m-cnn-product", rank1(0.75)),
     ("H11", "m-cnn-released", rank1(0.75)),
     ("H12", "m-cnn-batch-8", rank1(0.73)),
+    ("E", "s-cnn", rank1(0.77)),
+    ("E", "s-cnn-second-head", rank1(0.77)),
+    ("E", "s-cnn-second-block", rank1(0.77)),
+    ("E", "s-cnn-ensemble", rank1(0.77)),
+    ("E", "s-cnn-wide", rank1(0.77)),
+    ("E", "s-cnn-mirror", {"face/mirrored/rank1": 0.77}),
+    ("E", "m-cnn-second-block", rank1(0.77)),
 ]
 
 
@@ -179,7 +194,7 @@ def test_a_run_that_is_missing_takes_its_seed_with_it(name):
         whole = result_of(runs, name)
         for part in whole.parts:
             single = len(part.values) == len(SEEDS)  # a part without this arm
-            alone = part.unit.endswith(")")  # a value of one arm, no difference
+            alone = len(part.arms) == 1  # a value of one arm, no difference
             assert single or alone or max(map(abs, part.values)) < 10, part
 
 
@@ -193,3 +208,34 @@ def test_the_best_side_task_is_selected_on_other_seeds():
     runs["m-cnn-equal"] = {seed: rank1(0.71) for seed in range(3)}
     (part,) = result_of(runs, "H2b").parts
     assert part.estimate.mean == pytest.approx(-0.01)
+
+
+def test_a_claim_without_runs_names_the_networks_that_it_needs():
+    texts = {result.name: result.evidence() for result in judge_all(HYPOTHESES, {})}
+    assert texts["H12"] == "no pair of seeds of m-cnn-batch-8 and m-cnn"
+    assert texts["H3"] == "no seed of m-cnn and m-cnn-harder and m-cnn-normalised"
+    for name, arms in TRUE.items():
+        assert all(arm in texts[name] for arm in arms), name
+
+
+def test_verdicts_are_adjusted_for_the_number_of_claims():
+    """One claim at p = 0.02 is decided alone, and not among four."""
+    gains = (0.02, 0.01, 0.03, 0.015, 0.005)
+    runs = {
+        "m-cnn-batch-8": {seed: rank1(0.7 + gain) for seed, gain in enumerate(gains)},
+        "m-cnn": {seed: rank1(0.7) for seed in range(5)},
+    }
+    alone = {result.name: result for result in judge_all(HYPOTHESES, runs)}
+    assert alone["H12"].tests == 1
+    assert alone["H12"].state is ClaimState.SUPPORTED
+    assert alone["H12"].evidence() == f"p = {stats.ttest_1samp(gains, 0).pvalue:.2g}"
+    arms = ("m-cnn-product", "m-cnn-released", "m-cnn-side-block", "m-cnn-equal", "p-cnn")
+    other = {arm: rank1(0.7) for arm in (*arms, "p-cnn-block", "s-cnn")}
+    results = {result.name: result for result in judge_all(HYPOTHESES, runs_of(other) | runs)}
+    among = results["H12"]
+    assert among.tests == 4  # H2, H10, H11 and H12
+    assert among.state is ClaimState.UNDECIDED
+    assert among.p == pytest.approx(min(1, among.tests * alone["H12"].p))
+    assert among.evidence().endswith("missing")
+    (part,) = among.parts
+    assert among.evidence() == f"{part.seeds_needed(among.tests) - 5} seeds missing"

@@ -4,7 +4,7 @@ import random
 
 import numpy as np
 import pytest
-from mtlkit_face.study.arms import ARMS, FULL, SIZES, SMALL, search_arms, select_arms
+from mtlkit_face.study.arms import ARMS, search_arms, select_arms
 from mtlkit_face.study.claim_parts import (
     ClaimPart,
     ClaimState,
@@ -16,10 +16,14 @@ from mtlkit_face.study.learning_curves import curve_charts, curve_metrics
 from mtlkit_face.study.paper_results import PAPER_RESULTS
 from mtlkit_face.study.report import FaceStudy, sections
 from mtlkit_face.study.report_files import write_study
+from mtlkit_face.study.sizes import FULL, SIZES, SMALL
 from scipy import stats
 
 from mtlkit import load_catalog
-from mtlkit.loggers import EvaluationEvent, StepEvent
+from mtlkit.assembly import Assembly
+from mtlkit.callbacks import EvaluationEvent, StepEvent
+from mtlkit.data import ClassTarget, InputSpec
+from mtlkit.model import assemble
 from mtlkit.plugins import RunError
 
 SEEDS = range(5)
@@ -61,7 +65,7 @@ def test_the_seeds_needed_show_a_mean_of_that_size():
     values = [0.01 + 0.02 * x for x in (-1, 1, -1, 1)]
     part = ClaimPart(unit="gain", values=values)
     effect = part.estimate.mean / np.std(values, ddof=1)
-    needed = part.seeds_needed
+    needed = part.seeds_needed()
     freedom, shift = needed - 1, effect * needed**0.5
     power = 1 - stats.nct.cdf(stats.t.ppf(0.975, freedom), freedom, shift)
     assert 0.8 <= power < 0.85
@@ -228,3 +232,22 @@ def test_an_empty_study_has_a_report():
     study = FaceStudy(size=FULL, arms=select_arms(("core",), FULL), seeds=[0], runs={})
     text = sections(study)[0].blocks[0].text
     assert text.startswith("0 of 4 runs are finished")
+
+
+@pytest.mark.parametrize("size", SIZES.values(), ids=lambda size: size.name)
+def test_the_wide_network_has_as_many_parameters_as_the_one_with_pose_blocks(size):
+    def parameters(arm: str) -> int:
+        recipe = size.recipe(ARMS[arm], 0, load_catalog())
+        yaws = tuple(str(yaw) for yaw in range(-90, 91, 15))
+        classes = {"subject": recipe.data.subjects, "light": 20, "expression": 6}
+        targets = {
+            name: ClassTarget(names=yaws if task.target == "yaw"
+                              else tuple(map(str, range(classes[task.target]))))
+            for name, task in recipe.tasks.items()
+        }  # fmt: skip
+        assembly = Assembly(inputs=InputSpec(shape=(1, 32, 32)), targets=targets)
+        model = assemble(recipe.backbone, recipe.router, recipe.tasks, assembly)
+        return sum(parameter.numel() for parameter in model.parameters())
+
+    assert parameters("s-cnn-wide") == pytest.approx(parameters("p-cnn-block"), rel=0.03)
+    assert parameters("s-cnn") < 0.5 * parameters("p-cnn-block")

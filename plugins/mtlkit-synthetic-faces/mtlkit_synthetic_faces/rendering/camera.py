@@ -70,14 +70,17 @@ def view_of(
     jitter: tuple[float, float] = (0.0, 0.0),
     roll: float = 0.0,
     zoom: float = 1.0,
+    turn: tuple[float, float] = (0.0, 0.0),
 ) -> View:
     """Return a camera's view for a picture of `samples` x `samples`; roll is in degrees.
+
+    `turn` adds degrees to the yaw and to the elevation of the camera.
 
     >>> face = Alignment(np.zeros(3, np.float32), 0.7)
     >>> view_of(Camera(0), face, 100).project(np.zeros((1, 3), np.float32)).round(1).tolist()
     [[50.0, 54.0, 0.0]]
     """
-    yaw, rise, tilt = np.radians([camera.yaw, camera.elevation, roll])
+    yaw, rise, tilt = np.radians([camera.yaw + turn[0], camera.elevation + turn[1], roll])
     level = np.cos(rise)
     away = np.array([np.sin(yaw) * level, -np.sin(rise), -np.cos(yaw) * level])
     right = np.array([np.cos(yaw), 0.0, np.sin(yaw)])

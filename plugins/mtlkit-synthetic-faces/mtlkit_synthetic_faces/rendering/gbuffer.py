@@ -6,20 +6,23 @@ import numpy as np
 import numpy.typing as npt
 
 from mtlkit_synthetic_faces.compiled import compiled
-from mtlkit_synthetic_faces.head import EYE, HAIR, TEETH, TORSO
+from mtlkit_synthetic_faces.head import EYE, FRAME, HAIR, LENS, TEETH, TORSO
 from mtlkit_synthetic_faces.value_noise import noise
 
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int32]
 Fraction = float | np.float32
-_EYE, _HAIR, _TEETH, _TORSO = EYE, HAIR, TEETH, TORSO
+_EYE, _HAIR, _TEETH, _TORSO, _FRAME, _LENS = EYE, HAIR, TEETH, TORSO, FRAME, LENS
 # The room's light at a vertex is that of the neutral face, so teeth and tongue get a minimum for
 # open mouths; hair gets one because its edge is translucent.
-_MIN_ROOM = np.array([0, 0, 0.22, 0.12, 0, 0.3], np.float32)
+_MIN_ROOM = np.array([0, 0, 0.22, 0.12, 0, 0.3, 0, 0, 0, 0], np.float32)
 
 
 class Palette(NamedTuple):
-    """Linear reflectances (C,) of untextured parts, and the height of the neckline."""
+    """Linear reflectances (C,) of untextured parts, and the height of the neckline.
+
+    `worn` (4,C) are those of accessories, from the frame of glasses on.
+    """
 
     skin: Floats
     lips: Floats
@@ -27,6 +30,7 @@ class Palette(NamedTuple):
     iris: Floats
     cloth: Floats
     neckline: float
+    worn: Floats
 
 
 class GBuffer(NamedTuple):
@@ -166,14 +170,21 @@ def resolve(
             length = np.float32(1) / np.sqrt(max(length, np.float32(1e-12)))
             kind = material[t]
             room[n] = a * room_at[i] + b * room_at[j] + c * room_at[k]
-            if kind == _HAIR:  # the shell has two sides
+            if kind >= _HAIR:  # the shell has two sides, as have accessories
                 toward = normal[n, 0] * view[0] + normal[n, 1] * view[1] + normal[n, 2] * view[2]
                 if toward < 0:
                     length = -length
                 room[n] = max(room[n], _MIN_ROOM[kind])
             for d in range(3):
                 normal[n, d] *= length
-            if _EYE <= kind <= _TORSO:
+            if kind >= _FRAME:
+                weave = 1 + 0.15 * noise(
+                    position[n, 0] * 17, position[n, 1] * 9, position[n, 2] * 17, 11
+                )
+                for ch in range(channels):
+                    albedo[n, ch] = palette.worn[kind - _FRAME, ch] * weave
+                gloss[n] = -0.1 if kind == _LENS else 0.1 if kind == _FRAME else 0.0
+            elif _EYE <= kind <= _TORSO:
                 for d in range(3):
                     at_rest[d] = a * rest[i, d] + b * rest[j, d] + c * rest[k, d]
                 gloss[n] = _plain(kind, at_rest, palette, albedo[n])

@@ -25,8 +25,8 @@ def visible_triangles(
     """Write depth and index of the nearest triangle of each sample into `depth` and `nearest`.
 
     `screen` (V,3) holds column, row, depth in samples; `corners` (T,3,2) the texels whose `alpha`
-    (rows, columns) cuts out hair. Triangles facing away are skipped, except hair. `depth` must be
-    filled with FAR and `nearest` with -1.
+    (rows, columns) cuts out hair. Triangles facing away are skipped, except hair and accessories.
+    `depth` must be filled with FAR and `nearest` with -1.
     """
     rows, columns = depth.shape
     width = alpha.shape[1]
@@ -37,7 +37,8 @@ def visible_triangles(
         x2, y2 = screen[k, 0], screen[k, 1]
         area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
         hair = material[t] == _HAIR
-        if area > -1e-7 and not (hair and area > 1e-7):
+        two_sided = material[t] >= _HAIR  # hair and accessories
+        if area > -1e-7 and not (two_sided and area > 1e-7):
             continue
         left = max(int(np.ceil(min(x0, x1, x2) - np.float32(0.5))), 0)
         right = min(int(np.floor(max(x0, x1, x2) - np.float32(0.5))), columns - 1)

@@ -7,15 +7,18 @@ import numpy as np
 import numpy.typing as npt
 
 from mtlkit_synthetic_faces import atlas, hair, skin
+from mtlkit_synthetic_faces.accessories import Worn, draw_accessories
 from mtlkit_synthetic_faces.face_set import FaceSet
 from mtlkit_synthetic_faces.head import HAIR, HeadModel, vertex_normals
 from mtlkit_synthetic_faces.plan import FacePlan
-from mtlkit_synthetic_faces.protocol import LIGHTS, POSES
+from mtlkit_synthetic_faces.protocol import DIFFERENT_LIGHTS, LIGHTS, POSES, Light
 from mtlkit_synthetic_faces.rendering.background import wall, wall_light
 from mtlkit_synthetic_faces.rendering.camera import Alignment, View, view_of
+from mtlkit_synthetic_faces.rendering.degrade import spoil
 from mtlkit_synthetic_faces.rendering.develop import develop, tone_curve
 from mtlkit_synthetic_faces.rendering.gbuffer import GBuffer, Palette, resolve
 from mtlkit_synthetic_faces.rendering.raster import FAR, visible_triangles
+from mtlkit_synthetic_faces.rendering.scene import scene
 from mtlkit_synthetic_faces.rendering.shade import Flash, light_up
 from mtlkit_synthetic_faces.rendering.shadow import (
     REACH,
@@ -38,6 +41,8 @@ Floats = npt.NDArray[np.float32]
 Images = npt.NDArray[np.uint8]
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 ROOM_ALONE, ROOM_UNDER_FLASH, FLASH = 1.1, 0.24, 1.3
+_TURN, _WORN, _SCENE, _AFTER = 1001, 1002, 1003, 1004  # streams of random numbers
+_ROOM_ON_WORN = 0.8  # the room's light on accessories, which nothing hides
 
 
 @attrs.frozen(eq=False)
@@ -54,14 +59,16 @@ class Studio:
     corners: Floats
     curve: Floats
     room: Room
+    lights: tuple[Light, ...]
     beams: tuple[Beam, ...]
 
     @classmethod
     def open(cls, faces: FaceSet) -> "Studio":
         """Load the head model and size the textures for the set's pictures."""
         model = HeadModel.load()
+        lights = LIGHTS if faces.style == 1 else DIFFERENT_LIGHTS
         size = atlas.AtlasSize.fitting(faces.size * faces.supersampling)
-        scalp = hair.Scalp.of(model)
+        scalp = hair.Scalp.of(model, over_ears=faces.style == 2)
         hair_corners = scalp.corners * np.array([size.width, size.hair - 1.01], np.float32)
         hair_corners[..., 1] += size.skin
         return cls(
@@ -79,7 +86,8 @@ class Studio:
             ),
             curve=tone_curve(),
             room=Room.of(),
-            beams=tuple(beam_of(light) for light in LIGHTS),
+            lights=lights,
+            beams=tuple(beam_of(light) for light in lights),
         )
 
     @property
@@ -136,9 +144,8 @@ class PhotoSession:
             color = (color @ LUMINANCE)[..., None]
         return np.ascontiguousarray(color, np.float32)
 
-    @cached_property
-    def palette(self) -> Palette:
-        """The colors of untextured parts."""
+    def palette(self, worn: Worn | None) -> Palette:
+        """Return the colors of untextured parts."""
         tan = self.session.skin_gain
         return Palette(
             skin=self._in_channels(self.subject.skin * tan),
@@ -147,20 +154,33 @@ class PhotoSession:
             iris=self._in_channels(self.subject.iris),
             cloth=self._in_channels(self.session.cloth),
             neckline=self.session.neckline,
+            worn=self._in_channels(np.zeros((4, 3)) if worn is None else worn.colors),
         )
 
-    def mesh(self, expression: int) -> Mesh:
-        """Return the scene with an expression."""
+    def worn(self, expression: int) -> Worn | None:
+        """Draw the accessories of this session and an expression."""
+        studio, random = self.studio, self.random(expression, _WORN)
+        rate, model = studio.faces.accessories, studio.model
+        return draw_accessories(model, studio.scalp, self._neutral, self._shell, rate, random)
+
+    def mesh(self, expression: int, worn: Worn | None = None) -> Mesh:
+        """Return the scene with an expression and what is worn."""
         studio = self.studio
         units = expression_units(self.subject, expression)
         head = studio.model.vertices(units, self._neutral)
         points = np.concatenate([head, self._shell])
+        triangles, material, corners = studio.triangles, studio.material, studio.corners
+        if worn is not None:
+            triangles = np.concatenate([triangles, worn.triangles + np.int32(len(points))])
+            points = np.concatenate([points, worn.points])
+            material = np.concatenate([material, worn.material])
+            corners = np.pad(corners, ((0, len(worn.triangles)), (0, 0), (0, 0)))
         return Mesh(
             points=points,
-            normals=vertex_normals(points, studio.triangles),
-            triangles=studio.triangles,
-            material=studio.material,
-            corners=studio.corners,
+            normals=vertex_normals(points, triangles),
+            triangles=triangles,
+            material=material,
+            corners=corners,
             alpha=self._painted[1],
         )
 
@@ -177,6 +197,8 @@ class PhotoSession:
         """Return the view of a geometry, with its crop jitter."""
         faces = self.studio.faces
         draw = np.clip(self.random(expression, pose).normal(size=4), -2.5, 2.5)
+        turn = np.clip(self.random(expression, pose, _TURN).normal(size=2), -2.5, 2.5)
+        turn *= faces.jitter_deg
         samples, spread = faces.size * faces.supersampling, faces.jitter_px * faces.supersampling
         return view_of(
             POSES[pose],
@@ -184,14 +206,17 @@ class PhotoSession:
             samples,
             jitter=(spread * draw[0], spread * draw[1]),
             roll=60 * faces.jitter_px / faces.size * draw[2],
-            zoom=1 + 0.6 * faces.jitter_px / faces.size * draw[3],
+            zoom=faces.zoom * (1 + 0.6 * faces.jitter_px / faces.size * draw[3]),
+            turn=(float(turn[0]), float(turn[1])),
         )
 
-    def geometry(self, mesh: Mesh, view: View) -> GBuffer:
+    def geometry(self, mesh: Mesh, view: View, worn: Worn | None = None) -> GBuffer:
         """Return the G-buffer of a scene from a camera."""
         studio = self.studio
         samples = studio.faces.size * studio.faces.supersampling
         screen = view.project(mesh.points)
+        worn_room = np.full(len(mesh.points) - len(self.room), _ROOM_ON_WORN, np.float32)
+        room = np.concatenate([self.room, worn_room])
         depth = np.full((samples, samples), FAR, np.float32)
         nearest = np.full((samples, samples), -1, np.int32)
         visible_triangles(
@@ -200,7 +225,7 @@ class PhotoSession:
         return resolve(
             nearest, studio.faces.supersampling, screen, mesh.triangles, mesh.material,
             mesh.corners, self._painted[0], mesh.points, mesh.normals, studio.model.rest,
-            studio.model.masks, self.room, view.toward, self.palette,
+            studio.model.masks, room, view.toward, self.palette(worn),
         )  # fmt: skip
 
     def photographs(self, rows: FacePlan) -> Images:
@@ -208,12 +233,13 @@ class PhotoSession:
         faces = self.studio.faces
         out = np.empty((len(rows), faces.channels, faces.size, faces.size), np.uint8)
         for expression in np.unique(rows.expression).tolist():
-            mesh = self.mesh(expression)
+            worn = self.worn(expression)
+            mesh = self.mesh(expression, worn)
             shadows: dict[int, Floats] = {}
             same = rows.expression == expression
             for pose in np.unique(rows.pose[same]).tolist():
                 view = self.view(expression, pose)
-                buffer = self.geometry(mesh, view)
+                buffer = self.geometry(mesh, view, worn)
                 behind = wall(self.session, pose, faces.size, faces.channels)
                 for row in np.flatnonzero(same & (rows.pose == pose)).tolist():
                     light = int(rows.light[row])
@@ -234,7 +260,7 @@ class PhotoSession:
         """Render one picture of a G-buffer under one light into `out` (C,H,W)."""
         faces = self.studio.faces
         number = factors[2]
-        light = LIGHTS[number]
+        light = self.studio.lights[number]
         beam = self.studio.beams[number]
         middle = self.alignment.middle
         if number not in shadows:
@@ -253,6 +279,13 @@ class PhotoSession:
         )
         random = self.random(*factors)
         linear = np.empty((faces.channels, faces.size * faces.size), np.float32)
+        if faces.style == 2:
+            surroundings = self.random(*factors, _SCENE)
+            flash = flash._replace(
+                room=flash.room * float(np.exp(0.35 * surroundings.normal())),
+                strength=flash.strength * float(np.exp(0.2 * surroundings.normal())),
+            )
+            behind = scene(surroundings, faces.size, faces.channels).reshape(faces.channels, -1)
         light_up(buffer, flash, behind, wall_light(light, factors[1]), linear)
         develop(
             linear.reshape(out.shape),
@@ -263,3 +296,5 @@ class PhotoSession:
             self.studio.curve,
             out,
         )
+        if faces.occlusion or faces.degradation:
+            spoil(out, faces, self.random(*factors, _AFTER))

@@ -7,19 +7,19 @@ import attrs
 import torch
 from torch import nn
 
-from mtlkit.adapters import Adapter, AdapterModule
+from mtlkit.backbones import Adapter, AdapterModule
 from mtlkit.backbones import Backbone, BackboneModule, MapFeatures, VectorFeatures, one_input
 from mtlkit.callbacks import Callback, CallbackState
 from mtlkit.data import Categorical, Data, DataSource, Numeric, NumberTarget, Split, Target
 from mtlkit.evaluators import EvaluationResult, Evaluator
 from mtlkit.heads import Head, HeadModule
-from mtlkit.loggers import Logger, LogWriter
+from mtlkit.callbacks import Logger, LogWriter
 from mtlkit.metrics import MAE, Metric, MetricState
 from mtlkit.optim import Optimizer, Schedule
 from mtlkit.plugins import Problem, above, at_least
 from mtlkit.evaluators import Section, TableBlock
 from mtlkit.routers import Branch, BranchesModule, Features, Router, RouterModule
-from mtlkit.transforms import Draw, Sample, Transform
+from mtlkit.data import Draw, Sample, Transform
 from mtlkit.weightings import Direction as SummedDirection
 from mtlkit.weightings import (
     GradientWeighting,

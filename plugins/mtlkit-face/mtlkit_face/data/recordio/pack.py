@@ -10,8 +10,8 @@ from PIL import Image, UnidentifiedImageError
 
 from mtlkit.data import FORMATS, Store
 from mtlkit.plugins import DataError, replaced_file, write_file
-from mtlkit_face.data.recordio import RecordWriter
-from mtlkit_face.data.recordio_faces import HEADER, MAX_SUBJECTS
+from mtlkit_face.data.recordio.container import RecordWriter
+from mtlkit_face.data.recordio.faces import HEADER, MAX_SUBJECTS
 
 
 def pack(store: Store, subjects: Sequence[str], out: Path) -> None:

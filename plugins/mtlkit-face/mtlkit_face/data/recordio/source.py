@@ -12,8 +12,8 @@ from mtlkit.plugins import DataError
 from mtlkit_face.data.image_source import FaceImageSource, load_listing
 from mtlkit_face.data.input_files import locate
 from mtlkit_face.data.listing import FaceListing
-from mtlkit_face.data.recordio import Offsets
-from mtlkit_face.data.recordio_faces import Progress, open_record_faces
+from mtlkit_face.data.recordio.container import Offsets
+from mtlkit_face.data.recordio.faces import Progress, open_record_faces
 
 
 @attrs.frozen(kw_only=True)

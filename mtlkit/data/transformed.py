@@ -8,9 +8,9 @@ from torch import Tensor
 
 from mtlkit.data.columns import Categorical, Column, Labels, Numeric
 from mtlkit.data.dataset import Data, Split
+from mtlkit.data.pipeline import Pipeline
 from mtlkit.features.inputs import Batch
 from mtlkit.transforms.base import Transform
-from mtlkit.transforms.pipeline import Pipeline
 
 
 @attrs.frozen(eq=False, kw_only=True)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mtlkit.plugins import DataError
-from mtlkit_face.data.recordio import Offsets, RecordFile, read_index
+from mtlkit_face.data.recordio.container import Offsets, RecordFile, read_index
 
 HEADER = struct.Struct("<IfQQ")
 MAX_SUBJECTS = 2**24

@@ -1,0 +1,1 @@
+"""Faces in a RecordIO file: the container, its images, a data source, and packing."""
