@@ -383,6 +383,7 @@ def test_its_repr_is_python_that_makes_it_again(name):
             Mode,
             PointLoss,
             Normalization,
+            SharedPart,
             Singular,
         )
     }
