@@ -66,14 +66,14 @@ def _tables(home: Path, done: set[str], most: int, seed: int) -> Iterator[Case]:
 
 PARTS: dict[str, tuple[Part, int]] = {
     "kills": (_kills, 500),
-    "writers": (_writers, 500),
-    "studies": (_study_kills, 100),
+    "writers": (_writers, 200),
+    "studies": (_study_kills, 60),
     "corruptions": (_corruptions, 1000),
     "tables": (_tables, 1000),
     "documents": (_documents, 10_000),
     "plugins": (_plugins, 100),
 }
-"""The parts, and how many cases each tries."""
+"""The parts, and how many cases each tries: of `writers` and `studies` a sample of the events."""
 
 
 FEWEST = 4

@@ -48,10 +48,17 @@ def error_text(cause: BaseException, longest: int = 400) -> str:
 
 
 class MtlkitError(Exception):
-    """Base class of errors that a user can fix; the command line prints them."""
+    """Base class of errors that a user can fix; the command line prints them.
+
+    A message is one line, or several that are given one by one.
+    """
 
     exit_code = 2
     """Exit code of a command that raises the error."""
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__("\n".join(lines))
+        self.message_lines = lines
 
 
 class ComponentError(MtlkitError):
@@ -130,5 +137,5 @@ class RecipeError(MtlkitError):
 
     def __init__(self, lines: Sequence[str]) -> None:
         count = "1 mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
-        super().__init__("\n".join([*lines, f"{count}, nothing was run"]))
+        super().__init__(*lines, f"{count}, nothing was run")
         self.lines = tuple(lines)

@@ -64,6 +64,12 @@ class MultiTaskModel(nn.Module):
         self.adapters = nn.ModuleDict(
             {_key(task): part.adapter for task, part in heads.items() if part.adapter is not None}
         )
+        first: dict[AdapterModule, str] = {}
+        self._adapters = {
+            task: first.setdefault(part.adapter, task)
+            for task, part in heads.items()
+            if part.adapter is not None
+        }  # the first task with the same adapter
         self.normalization = InputNormalization(assembly.inputs)
         self.terms = terms
         self.assembly = assembly
@@ -146,7 +152,7 @@ class MultiTaskModel(nn.Module):
         read: dict[str, Tensor] = {}
         for task in self.tasks:
             read[task] = features.of(task)
-            if _key(task) in self.adapters:
+            if task in self._adapters:
                 source = self._source(task, features)
                 if source not in adapted:
                     adapted[source] = self.adapters[_key(task)](read[task], features.context)
@@ -155,7 +161,7 @@ class MultiTaskModel(nn.Module):
 
     def _source(self, task: str, features: Features) -> Hashable:
         """Return the key of the tensor that the head of `task` reads: its origin and adapter."""
-        return features.source(task), dict(self.adapters.items()).get(_key(task))
+        return features.source(task), self._adapters.get(task)
 
     def head(self, task: str) -> HeadModule:
         """Return the head of `task`."""

@@ -14,6 +14,10 @@ _UNSAFE = re.compile(
 """Control characters except tab and line feed, changes of direction, and lone surrogates."""
 
 
+class MtlkitWarning(UserWarning):
+    """A warning for the user, which the command line prints on one line."""
+
+
 def printable(text: str) -> str:
     r"""Return `text` with its control characters as escape sequences.
 
@@ -23,6 +27,19 @@ def printable(text: str) -> str:
     return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
-def echo(text: object = "", *, err: bool = False, nl: bool = True) -> None:
-    """Print a line, which ends unless `nl` is false; control characters are escaped."""
-    click.echo(printable(str(text)), err=err, nl=nl)
+def printable_line(text: str) -> str:
+    r"""Return `text` as one line, with line feeds and control characters as escape sequences.
+
+    >>> printable_line("run\nmtlkit: error: none")
+    'run\\nmtlkit: error: none'
+    """
+    return printable(text).replace("\n", "\\n")
+
+
+def echo(*lines: object, err: bool = False) -> None:
+    """Print each of `lines`, or an empty one; a line feed in one of them is escaped, too.
+
+    So a name never looks like another line of the output.
+    """
+    for line in lines or ("",):
+        click.echo(printable_line(str(line)), err=err)

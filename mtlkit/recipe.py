@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Literal
 
 import attrs
+import torch
 
 from mtlkit.backbones.base import Backbone
 from mtlkit.callbacks.base import Callback
+from mtlkit.callbacks.rate_rules import rate_problems
 from mtlkit.component import (
     Problem,
     above,
@@ -36,7 +38,7 @@ from mtlkit.routers.shared import Shared
 from mtlkit.sharding_rules import sharding_problems
 from mtlkit.task import Task, loss_terms
 from mtlkit.task_types import FOLD_ABOVE, LossTerm
-from mtlkit.train_validators import device_name, steps_or_minutes
+from mtlkit.train_validators import device_name, once_validated, steps_or_minutes
 from mtlkit.transforms.base import Transform
 from mtlkit.weightings.base import Weighting, pairing_problems
 from mtlkit.weightings.equal import Equal
@@ -84,6 +86,11 @@ class Train:
             yield Problem(("train", "checkpoint_activations"), message)
 
     @property
+    def half(self) -> torch.dtype | None:
+        """The dtype of automatic mixed precision; None in fp32."""
+        return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision)
+
+    @property
     def checkpoint_seconds(self) -> float | None:
         """Seconds between checkpoints, if they are taken by time."""
         every = self.checkpoint_every
@@ -93,6 +100,11 @@ class Train:
     def separate_forward(self) -> bool:
         """Return True if each group of a batch has its own forward pass."""
         return isinstance(self.batches, GroupedBatches) and self.batches.separate
+
+    @property
+    def validates_once(self) -> bool:
+        """True if epochs end so early that only the last update is followed by a validation."""
+        return self.steps is None and self.evaluate_every > self.epochs
 
     def watches(self, terms: int) -> bool:
         """Return whether the gradients of `terms` loss terms are logged; `auto`: of 2 to 10."""
@@ -186,7 +198,7 @@ class Recipe:
             )
         )
         if ops is not None:
-            problems += choice_problems(self, ops)
+            problems += choice_problems(self, ops, half=self.train.half)
         return [
             *mismatches,
             *problems,
@@ -195,6 +207,7 @@ class Recipe:
             *self._batch_problems(),
             *self._callback_problems(),
             *self._logger_problems(),
+            *rate_problems(self.optimizer, self.schedule, self.callbacks),
             *sharding_problems(self),
             *self.train.problems(),
             *self._evaluator_problems(),
@@ -230,6 +243,8 @@ class Recipe:
             path = ("callbacks", str(index))
             for problem in callback.problems(self.tasks):
                 yield Problem((*path, *problem.path), problem.message)
+            if callback.needs_validation and self.train.validates_once:
+                yield Problem(path, once_validated(type(callback).__name__, self.train))
             for earlier, other in enumerate(self.callbacks[:index]):
                 chained = other.validates_its_weights and callback.needs_validation
                 if other.sets_weights and callback.sets_weights and not chained:

@@ -26,6 +26,15 @@ _DEVICE = r"auto|cpu|(cuda|xpu)(:\d+)?"
 _NO_FLOAT64 = ", which has no float64, in which sums over gradients are computed; use cpu"
 
 
+def once_validated(callback: str, train: Any) -> str:
+    """Return the message for a callback that acts on validations if there is only the last one."""
+    length = f"steps: {train.steps}" if train.steps is not None else f"epochs: {train.epochs}"
+    return (
+        f"{callback} compares validations, got one after the last update with `evaluate_every: "
+        f"{train.evaluate_every}` and `{length}`; validate more often, or remove it"
+    )
+
+
 def steps_or_minutes() -> Validator:
     """Accept a whole number of steps of at least 1, or minutes such as ``10 min``."""
 

@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 import attrs
 
-SECONDS = 120
-"""Time after which a child is stuck."""
+SECONDS = 900
+"""Time after which a child is stuck; a command takes two, but minutes on a machine with load 25."""
 
 
 @attrs.frozen

@@ -61,18 +61,24 @@ def warm_up(home: Path) -> None:
 
     run_page.render_page = lambda record, others=(): repr((record, *others))
 
+    import_modules_of(
+        ("train", "recipe.yaml", "--quiet", "--out", "warm"), ("schema",),
+        ("evaluate", "warm"), ("runs", "."), ("compare", "warm", "warm"),
+    )  # fmt: skip
+    clear(home / "warm")
+
+
+def import_modules_of(*commands: tuple[str, ...]) -> None:
+    """Import what the commands import, so that a child does not, which may take seconds."""
+
     def list_modules() -> None:
-        for arguments in (
-            ("train", "recipe.yaml", "--quiet", "--out", "warm"), ("schema",),
-            ("evaluate", "warm"), ("runs", "."), ("compare", "warm", "warm"),
-        ):  # fmt: skip
+        for arguments in commands:
             command(*arguments)
         print(*sys.modules)
 
     for name in in_child(list_modules).out.split():
         with contextlib.suppress(Exception):
             importlib.import_module(name)
-    clear(home / "warm")
 
 
 def train(out: str = "run") -> Child:

@@ -24,14 +24,17 @@ def kills(home: Path, acts: Iterable[Act], done: set[str], most: int, seed: int)
     rng, every, turns = random.Random(seed), list(acts), []
     for act in rng.sample(every, min(len(every), most)):
         expected, events = _undisturbed(home, act)
-        disasters = [(act, expected, full, at) for full in (False, True) for at in range(events)]
+        disasters = [
+            (act, expected, full, at, events) for full in (False, True) for at in range(events)
+        ]
         turns.append(rng.sample(disasters, len(disasters)))
     cases = [case for turn in zip_longest(*turns) for case in turn if case is not None]
-    for act, expected, full, number in cases[:most]:
+    for act, expected, full, number, events in cases[:most]:
         kind = f"{'full disk' if full else 'kill'} of {act.name}"
         if f"{kind} {number}" not in done:
             disaster = Disaster(home / "run", number, full=full)
-            yield _struck(home, partial(Case, kind, str(number)), act, disaster, expected)
+            case = partial(Case, kind, str(number), events=events)
+            yield _struck(home, case, act, disaster, expected)
 
 
 def _start(home: Path, act: Act) -> Files:

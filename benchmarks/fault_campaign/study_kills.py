@@ -84,7 +84,7 @@ class StudyKills:
             kind = self.kinds[full]
             if f"{kind} {number}" not in done:
                 verdict, detail = self._struck(full, number)
-                yield Case(kind, str(number), verdict, detail)
+                yield Case(kind, str(number), verdict, detail, self.events)
 
     def _run(self, number: int, *, full: bool, fresh: bool = True) -> Child:
         if fresh:

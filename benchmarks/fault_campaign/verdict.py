@@ -20,22 +20,28 @@ class Verdict(Enum):
 
 @attrs.frozen
 class Case:
-    """One fault: its kind, its key within the kind, the verdict, and what was seen."""
+    """One fault: its kind, its key within the kind, the verdict, and what was seen.
+
+    `events` is the number of places at which such a fault can strike; 0 if they are not counted.
+    """
 
     kind: str
     key: str
     verdict: Verdict
     detail: str = ""
+    events: int = 0
 
 
 def table(cases: Iterable[Case]) -> str:
-    """Return a Markdown table with a row for each kind."""
+    """Return a Markdown table with a row for each kind, and the events of which it is a sample."""
     counts: dict[str, Counter[Verdict]] = {}
+    events: dict[str, int] = {}
     for case in cases:
         counts.setdefault(case.kind, Counter())[case.verdict] += 1
-    names = [verdict.value for verdict in Verdict]
-    lines = [f"| fault | tried | {' | '.join(names)} |", "|---|" + "---:|" * (len(names) + 1)]
+        events[case.kind] = max(case.events, events.get(case.kind, 0))
+    names = ["tried", "events", *(verdict.value for verdict in Verdict)]
+    lines = [f"| fault | {' | '.join(names)} |", "|---|" + "---:|" * len(names)]
     for kind, count in counts.items():
-        cells = [str(sum(count.values())), *(str(count[verdict]) for verdict in Verdict)]
-        lines.append(f"| {kind} | {' | '.join(cells)} |")
+        numbers = (sum(count.values()), events[kind] or "", *(count[v] for v in Verdict))
+        lines.append(f"| {kind} | {' | '.join(map(str, numbers))} |")
     return "\n".join(lines)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fault_campaign.acts import Act, call
 from fault_campaign.child import in_child
-from fault_campaign.home import RESULTS, train
+from fault_campaign.home import RESULTS, clear, import_modules_of, train
 
 OUTPUTS = (
     ("predict", "few.csv", "--out", "run/predictions.csv"),
@@ -23,6 +23,9 @@ def writing_acts(home: Path) -> Iterator[Act]:
     train("run")
     for name, *options in OUTPUTS:
         in_child(call(name, "run", *options))
+    tune = ("tune", "recipe.yaml", "--trials", "2", "--out", "tuned", "--quiet")
+    import_modules_of(tune, *((name, "run", *options) for name, *options in OUTPUTS))
+    clear(home / "tuned")
     finished = home / "finished"
     (home / "run").rename(finished)
     yield Act("`evaluate`", call("evaluate", "run"), ("evaluation.json", *RESULTS), finished)
@@ -32,8 +35,12 @@ def writing_acts(home: Path) -> Iterator[Act]:
         options[0] = options[0].replace("few", "points")
         files = (out.name,) if name == "predict" else (out.name, "weights.md")
         yield Act(f"`{name}` to {out.suffix}", call(name, "run", *options), files, finished)
-    tune = call("tune", "recipe.yaml", "--trials", "2", "--out", "run", "--quiet")
-    yield Act("`tune`", tune, ("trials.jsonl", "recipe.yaml", "tuning.svg"), whole=False)
+    yield Act(
+        "`tune`",
+        call(*tune[:-2], "run", "--quiet"),
+        ("trials.jsonl", "recipe.yaml", "tuning.svg"),
+        whole=False,
+    )
     with contextlib.suppress(ImportError):  # mtlkit-face is not installed
         from fault_campaign.face_writers import face_acts
 

@@ -46,6 +46,9 @@ class BackboneModule(nn.Module, ABC):
 
     features: FeatureSpec
 
+    notes: tuple[str, ...] = ()
+    """Lines for the user about weights that may not be as intended."""
+
     @abstractmethod
     def forward(self, inputs: Batch) -> Tensor:
         """Return the features of `inputs`."""

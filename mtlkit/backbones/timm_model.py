@@ -56,6 +56,11 @@ class TimmModel(Backbone):
     dropout: float = attrs.field(default=0.0, validator=between(0, 1))
 
     def __attrs_post_init__(self) -> None:
+        if self.weights is not None and self.download:
+            raise ValueError(
+                "download: got true with `weights`, which is another source of the weights; "
+                "use one of them"
+            )
         if self.levels is not None and self.features != "pyramid":
             raise ValueError("levels: expected `features: pyramid`; remove `levels`")
         if self.levels is not None and (
@@ -98,7 +103,7 @@ class TimmBackbone(BackboneModule):
 
     def __init__(self, config: TimmModel, inputs: InputSpec) -> None:
         super().__init__()
-        self.model = _create(config, inputs.shape)
+        self.model, self.notes = _create(config, inputs.shape)
         self.dropout = nn.Dropout(config.dropout)
         features = _probe(self.model, config, inputs.shape)
         if not isinstance(features, Tensor) or features.dim() != 2:
@@ -121,7 +126,7 @@ class TimmMaps(BackboneModule):
 
     def __init__(self, config: TimmModel, inputs: InputSpec) -> None:
         super().__init__()
-        self.model = _create(config, inputs.shape)
+        self.model, self.notes = _create(config, inputs.shape)
         self.dropout = nn.Dropout2d(config.dropout)
         maps = _probe(self.model, config, inputs.shape)
         self.channels_last = [_channels_last(self.model, number) for number in range(len(maps))]
@@ -162,7 +167,8 @@ def _shapes(features: object) -> object:
     return ", ".join(str(tuple(part.shape[1:])) for part in parts)
 
 
-def _create(config: TimmModel, sample_shape: tuple[int, ...]) -> nn.Module:
+def _create(config: TimmModel, sample_shape: tuple[int, ...]) -> tuple[nn.Module, tuple[str, ...]]:
+    """Return the model, and notes about its weights."""
     import timm  # seconds, which only the building of such a backbone takes
 
     if not timm.is_model(config.model.partition(".")[0]):
@@ -175,17 +181,17 @@ def _create(config: TimmModel, sample_shape: tuple[int, ...]) -> nn.Module:
         )
     options = {"in_chans": sample_shape[0], **_feature_options(config)}
     if config.weights is None:
-        return _created(config, sample_shape, pretrained=config.download, **options)
+        return _created(config, sample_shape, pretrained=config.download, **options), ()
     # timm does not check the names for every kind of features, but does for the plain model
     plain = {**options, "features_only": False, "num_classes": 0}
     plain.pop("out_indices", None)
     names = _created(config, sample_shape, **plain).state_dict()
-    overlay = pretrained_overlay(config.weights, config.model, names)
+    overlay, notes = pretrained_overlay(config.weights, config.model, names)
     loaded = {"pretrained": True, "pretrained_cfg_overlay": overlay}
     model = _created(config, sample_shape, **plain, **loaded)
     if config.features == "vector":
-        return model
-    return _created(config, sample_shape, **options, **loaded)
+        return model, notes
+    return _created(config, sample_shape, **options, **loaded), notes
 
 
 def _created(config: TimmModel, sample_shape: tuple[int, ...], **options: Any) -> nn.Module:

@@ -1,6 +1,5 @@
 """Pretrained weights of timm models: files of several forms, and the images that they expect."""
 
-import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -43,8 +42,12 @@ def pretrained_images(model: str) -> PretrainedImages | None:
     )
 
 
-def pretrained_overlay(path: Path, model: str, expected: Iterable[str]) -> dict[str, Any]:
+def pretrained_overlay(
+    path: Path, model: str, expected: Iterable[str]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return the overlay of a model's pretrained configuration that makes timm load `path`.
+
+    The second value are notes about tensors that are not used.
 
     timm then converts the weights: the first layer to the number of channels, and the embeddings of
     positions to the size of the images. The weights of the classifier are left out, and `expected`
@@ -57,16 +60,16 @@ def pretrained_overlay(path: Path, model: str, expected: Iterable[str]) -> dict[
     names = (classifiers,) if isinstance(classifiers, str) else tuple(classifiers or ())
     without = {f"{name}.{part}" for name in names for part in ("weight", "bias")}
     state, others = without_prefixes(read_weights(path), frozenset(expected))
+    notes: tuple[str, ...] = ()
     if others:
         shown = ", ".join(others[:5]) + (", ..." if len(others) > 5 else "")
-        warnings.warn(
+        notes = (
             f"backbone.weights: {path} also has {len(others)} tensors of other parts, which are "
             f"not used: {shown}",
-            stacklevel=2,
         )
     kept = {name: value for name, value in state.items() if name not in without}
     # equal numbers of classes make timm refuse missing and unexpected names
-    return {"state_dict": kept, "num_classes": 0, "label_offset": 0}
+    return {"state_dict": kept, "num_classes": 0, "label_offset": 0}, notes
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

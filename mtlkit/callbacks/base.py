@@ -95,6 +95,9 @@ class Callback(Component):
     reads_parameters: ClassVar[bool] = True
     """True if it reads or changes parameters of the model or their gradients."""
 
+    sets_rates: ClassVar[bool] = False
+    """True if it changes the learning rates (`CallbackState.rate_factor`)."""
+
     reads_gradients: ClassVar[bool] = False
     """True if it reads the gradient of the whole model."""
 

@@ -1,22 +1,20 @@
 """A learning rate that falls when a metric no longer improves."""
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import ClassVar
 
 import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.callbacks.base import Callback, CallbackState, TrainingRun
-from mtlkit.callbacks.monitored_metric import metric_problems, monitored_metric
-from mtlkit.component import Problem, at_least, at_least_number, below, between
+from mtlkit.callbacks.base import CallbackState, TrainingRun
+from mtlkit.callbacks.patience import Patience, PatientCallback
+from mtlkit.component import below, between
 from mtlkit.model import MultiTaskModel
-from mtlkit.task import Task
 
 
 @attrs.frozen(kw_only=True)
-class Plateau(Callback):
+class Plateau(PatientCallback):
     """Multiply the learning rate by `factor` after `patience` validations without an improvement.
 
     It is a callback, since a schedule is a function of the step alone; it multiplies the factor of
@@ -24,33 +22,21 @@ class Plateau(Callback):
     ``pose/accuracy``; by default the primary metric of the main task.
     """
 
-    needs_validation: ClassVar[bool] = True
-    reads_parameters: ClassVar[bool] = False
+    sets_rates: ClassVar[bool] = True
 
-    metric: str | None = None
     factor: float = attrs.field(default=0.1, validator=below(1))
-    patience: int = attrs.field(default=5, validator=at_least(1))
-    min_delta: float = attrs.field(default=0.0, validator=at_least_number(0))
     floor: float = attrs.field(default=0.0, validator=between(0, 1))
-
-    def problems(self, tasks: Mapping[str, Task]) -> Iterable[Problem]:
-        return metric_problems(self.metric, tasks)
 
     def build(self, run: TrainingRun) -> CallbackState:
         return _Plateau(self, run)
 
 
-class _Plateau(CallbackState):
-    best: Tensor
-    waited: Tensor
+class _Plateau(Patience):
     drops: Tensor
 
     def __init__(self, options: Plateau, run: TrainingRun) -> None:
-        super().__init__(run)
+        super().__init__(options, run)
         self.options = options
-        self.metric = monitored_metric(options.metric, run.tasks)
-        self.register_buffer("best", torch.tensor(math.nan, dtype=torch.float64))
-        self.register_buffer("waited", torch.tensor(0))
         self.register_buffer("drops", torch.tensor(0))
 
     @property
@@ -60,12 +46,7 @@ class _Plateau(CallbackState):
     def after_evaluation(
         self, step: int, model: MultiTaskModel, metrics: Mapping[str, float]
     ) -> None:
-        value = metrics.get(self.metric.name, math.nan)
-        if self.metric.improves(value, over=self.best.item(), by=self.options.min_delta):
-            self.best.fill_(value)
-            self.waited.zero_()
-            return
-        self.waited += 1
+        self.count(metrics)
         if int(self.waited) == self.options.patience:
             self.drops += 1
             self.waited.zero_()

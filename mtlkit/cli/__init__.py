@@ -7,14 +7,16 @@ with 2.
 import importlib
 import os
 import sys
-from collections.abc import MutableMapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+import warnings
+from collections.abc import Iterator, MutableMapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import click
 
 from mtlkit.cli.boundary import exit_code
 from mtlkit.errors import LoadFailedError, did_you_mean, error_text
-from mtlkit.printable import echo
+from mtlkit.printable import MtlkitWarning, echo
 
 if TYPE_CHECKING:
     from mtlkit.plugins.catalog import Catalog
@@ -209,7 +211,27 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     def run() -> object:
         return mtlkit.main(arguments, prog_name="mtlkit", standalone_mode=False, obj=session)
 
-    sys.exit(exit_code(run, session))
+    with _own_warnings_on_one_line():
+        code = exit_code(run, session)
+    sys.exit(code)
+
+
+@contextmanager
+def _own_warnings_on_one_line() -> Iterator[None]:
+    """Print an `MtlkitWarning` without the line of code that raised it."""
+    plain = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
+        if issubclass(category, MtlkitWarning):
+            _warn(str(message))
+        else:
+            plain(message, category, *place)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = plain
 
 
 def _warn(message: str) -> None:

@@ -23,7 +23,7 @@ import click
 
 from mtlkit.atomic_files import reason_of
 from mtlkit.errors import MtlkitError, RecipeError, error_text
-from mtlkit.printable import echo
+from mtlkit.printable import echo, printable_line
 
 INTERRUPTED = 130
 DEFECT = 70
@@ -48,8 +48,9 @@ def exit_code(command: Callable[[], object], state: CommandState) -> int:
         return code if isinstance(code, int) else 0
     except click.ClickException as error:
         shown = io.StringIO()
+        error.message = printable_line(error.message)  # it is one of several lines
         error.show(shown)
-        _print(shown.getvalue().rstrip("\n"))
+        _print(*shown.getvalue().rstrip("\n").split("\n"))
         return error.exit_code
     except (click.Abort, KeyboardInterrupt) as error:
         if isinstance(error.__cause__, EOFError):  # click raises `Abort` for it, too
@@ -59,7 +60,7 @@ def exit_code(command: Callable[[], object], state: CommandState) -> int:
     except MtlkitError as error:
         if state.traceback:
             raise
-        _print(_text(error))
+        _print(*_lines(error))
         return error.exit_code
     except BrokenPipeError:
         _discard_output()
@@ -90,32 +91,39 @@ def exit_code(command: Callable[[], object], state: CommandState) -> int:
 
 
 def _defect(error: BaseException, owner: str) -> int:
-    """Print one line about an unexpected exception, and keep its traceback in a file."""
+    """Print one line about an unexpected exception, and keep its traceback in a file.
+
+    A plugin in whose code it was raised is named in place of the command's `owner`.
+    """
+    from mtlkit.plugins.defect_reports import report_address, responsible_plugin
+
     text = "".join(traceback.format_exception(error))
     summary = f"mtlkit: error: unexpected {error_text(error)}"
+    owner = responsible_plugin(error) or owner
+    owner += f" ({address})" if (address := report_address(owner)) else ""
     try:
         handle, name = tempfile.mkstemp(prefix="mtlkit-traceback-", suffix=".txt")
         with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
     except OSError:
-        _print(f"{summary}; report this to the authors of {owner}:\n{text}")
+        _print(f"{summary}; report this to the authors of {owner}:", *text.split("\n"))
         return DEFECT
     _print(f"{summary}; this is a defect: report it to the authors of {owner} with {Path(name)}")
     return DEFECT
 
 
-def _text(error: MtlkitError) -> str:
-    """Return the text of an error; each line of a recipe's mistakes starts with its place."""
-    if isinstance(error, RecipeError):
-        *lines, verdict = str(error).splitlines()
-        return "\n".join([*lines, f"mtlkit: error: {verdict}"])
-    return f"mtlkit: error: {error}"
+def _lines(error: MtlkitError) -> list[str]:
+    """Return the lines of an error; each line of a recipe's mistakes starts with its place."""
+    lines = list(error.message_lines)
+    head = -1 if isinstance(error, RecipeError) else 0
+    lines[head] = f"mtlkit: error: {lines[head]}"
+    return lines
 
 
-def _print(text: str) -> None:
+def _print(*lines: str) -> None:
     """Print to standard error; nothing is left to do if that fails."""
     try:
-        echo(text, err=True)
+        echo(*lines, err=True)
     except (OSError, ValueError):
         return
 

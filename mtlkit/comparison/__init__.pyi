@@ -30,3 +30,4 @@ from .results.record import Budget as Budget
 from .spec.comparison import Comparison as Comparison
 from .spec.comparison import Tuning as Tuning
 from .spec.load import load_comparison as load_comparison
+from .spec.resources import Resources as Resources

@@ -115,7 +115,7 @@ def resolved(
     for name, problem in comparison.problems.items():
         train = problem.recipe.train
         if not folder.study.exists():  # a study may continue on a smaller machine
-            refuse_too_many(train.threads)
+            refuse_too_many(train.threads, train.workers)
         if train.steps is not None and Budget.TIME in comparison.budgets:
             raise RunError(
                 f"problems.{name}: train.steps: got {train.steps}, expected null with the budget "

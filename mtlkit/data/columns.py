@@ -1,5 +1,6 @@
 """Columns of labels: their type, and rows by index, in memory or read on access."""
 
+import heapq
 import math
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -133,17 +134,22 @@ class Categorical(Column):
         return [self.names[code] if code >= 0 else None for code in self.codes.tolist()]
 
 
-def natural_order(names: Iterable[str | None]) -> list[str]:
-    """Return the names without None, numbers first and by value.
+def natural_order(names: Iterable[str | None], most: int | None = None) -> list[str]:
+    """Return the names without None, or the first `most` of them, numbers first and by value.
 
-    >>> natural_order({"b", "15", "-90", None})
-    ['-90', '15', 'b']
+    >>> natural_order({"b", "15", "-90", None}), natural_order({"b", "15", "-90"}, most=1)
+    (['-90', '15', 'b'], ['-90'])
     """
-    return sorted((name for name in names if name is not None), key=_natural)
+    present = (name for name in names if name is not None)
+    if most is not None:
+        return heapq.nsmallest(most, present, key=_natural)
+    return sorted(present, key=_natural)
 
 
 def _natural(name: str) -> tuple[int, float, str]:
     """Return a sort key: numbers first, by value (-90 before 15), then other names."""
+    if name[:1].isalpha():  # no finite number, without the cost of an exception
+        return 1, 0.0, name
     try:
         number = float(name)
     except ValueError:

@@ -116,7 +116,7 @@ class Data:
 
     `preprocessing` holds what the source fitted to the training samples, in the types of JSON. It
     is saved with a run and given to `DataSource.read`. `frame` is `DataSource.frame`, that of
-    images.
+    images. `notes` are lines for the user about data that may not be as intended.
     """
 
     train: Split
@@ -129,6 +129,7 @@ class Data:
     summary: Mapping[str, str] = attrs.field(factory=dict)  # facts to display: 'subjects': '240'
     preprocessing: Mapping[str, Any] = attrs.field(factory=dict)
     frame: Frame | None = None
+    notes: tuple[str, ...] = ()
 
     def splits(self) -> dict[str, Split]:
         """Return the splits that exist, by name."""

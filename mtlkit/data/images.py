@@ -161,7 +161,7 @@ def load_images(config: Images, loading: Loading) -> Data:
     faults.sort(key=lambda fault: fault.file)
     total = len(listing.rows) + len(listing.faults)
     if faults and not config.skip_bad:
-        raise DataError(fault_report(faults, total, config.folder))
+        raise DataError(*fault_report(faults, total, config.folder))
     good = [index for index in range(len(listing.rows)) if index not in unreadable]
     if not good:
         raise DataError(f"{config.folder}: {no_images(faults, listing.other)}")

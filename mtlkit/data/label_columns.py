@@ -42,13 +42,14 @@ class LabelOptions(Protocol):
         """Random split, if no label names the split of a sample."""
 
 
-def shortened(words: Sequence[str]) -> str:
-    """Join the words, at most `SHOWN` of them.
+def shortened(words: Sequence[str], count: int | None = None) -> str:
+    """Join the words, at most `SHOWN` of them; they may be the first of `count` words.
 
     >>> shortened(["a", "b"])
     'a, b'
     """
-    more = f", ... ({len(words)} in all)" if len(words) > SHOWN else ""
+    count = len(words) if count is None else count
+    more = f", ... ({count} in all)" if count > SHOWN else ""
     return ", ".join(words[:SHOWN]) + more
 
 
@@ -107,7 +108,7 @@ def check_labels(config: LabelOptions, rows: Sequence[Row]) -> None:
     if problems:
         more = [f"  and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
         count = "1 label" if len(problems) == 1 else f"{len(problems)} labels"
-        raise DataError("\n".join([f"{count} cannot be used:", *problems[:SHOWN], *more]))
+        raise DataError(f"{count} cannot be used:", *problems[:SHOWN], *more)
 
 
 def _problem(
@@ -205,8 +206,9 @@ def describe(
             numbers = [_number(value) for value in present]
             fact = f"{min(numbers):g} to {max(numbers):g}"
         else:
-            names = natural_order(set(present))
-            fact = f"{len(names)} {'class' if len(names) == 1 else 'classes'}: {shortened(names)}"
+            names = set(present)
+            shown = shortened(natural_order(names, most=SHOWN), count=len(names))
+            fact = f"{len(names)} {'class' if len(names) == 1 else 'classes'}: {shown}"
         missing = len(values) - len(present)
         facts[label] = fact + (f"; missing for {missing} {what}" if missing else "")
     return facts

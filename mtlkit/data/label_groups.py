@@ -7,7 +7,6 @@ from typing import Any, Protocol
 
 import attrs
 import torch
-from torch import Tensor
 
 from mtlkit.data.columns import Column, Labels
 from mtlkit.data.label_columns import shortened
@@ -97,23 +96,12 @@ def group_columns_by_split(
         else:
             target, parse = MultiLabelTarget(names=tuple(names)), _truth
         values = [[_cell(row, name, parse) for name in names] for row in rows]
-        labels = torch.tensor(values, dtype=target.dtype)
-        if label in config.vectors:
-            _refuse_rounded(label, names, torch.tensor(values, dtype=torch.float64), labels)
+        # a head centers numbers in float64
+        dtype = torch.float64 if label in config.vectors else target.dtype
+        labels = torch.tensor(values, dtype=dtype)
         for split, chosen in indices.items():
             columns[split][label] = Labels(target, labels[torch.tensor(chosen)])
     return columns
-
-
-def _refuse_rounded(label: str, names: Sequence[str], exact: Tensor, rounded: Tensor) -> None:
-    """Raise `DataError` if rounding changes a column by more than a hundredth of its spread."""
-    spread = (exact - exact.nanmean(dim=0)).square().nanmean(dim=0).sqrt()
-    error = (exact - rounded).abs().nan_to_num().amax(dim=0)
-    for name in (n for n, e, s in zip(names, error, spread, strict=True) if s > 0 and e > s / 100):
-        raise DataError(
-            f"data.vectors.{label}: got values of {name!r} that float32 rounds by more than a "
-            "hundredth of their spread, expected smaller ones; subtract a constant from the column"
-        )
 
 
 def describe_groups(groups: Mapping[str, Sequence[str]]) -> dict[str, str]:

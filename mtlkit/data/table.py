@@ -28,7 +28,7 @@ from mtlkit.data.paths import find_file
 from mtlkit.data.row_splits import SPLIT, split_indices
 from mtlkit.data.source import DataSource, Loading
 from mtlkit.data.split import RandomSplit
-from mtlkit.data.table_features import FeatureColumns, fit_features
+from mtlkit.data.table_features import FeatureColumns, almost_numeric, fit_features
 from mtlkit.errors import DataError, did_you_mean
 from mtlkit.name_patterns import expand_names
 from mtlkit.targets.base import Target
@@ -37,6 +37,19 @@ from mtlkit.targets.base import Target
 def _distinct(table: "Table", field: "attrs.Attribute[Any]", value: tuple[str, ...]) -> None:
     if not (value or table.vectors or table.multi_label) or len(set(value)) != len(value):
         raise ValueError(f"{field.name}: expected different columns, got {list(value)}")
+
+
+def _labels_or_features(
+    table: "Table", field: "attrs.Attribute[Any]", value: tuple[str, ...]
+) -> None:
+    """Accept labels, and columns of features as far as they are stated; see `_feature_names`."""
+    known = (*expand_names(table.labels), *(table.features or ()))
+    unknown = [name for name in value if name not in known]
+    if unknown and table.features is not None:
+        raise ValueError(
+            f"{field.name}: {unknown[0]!r} is neither a label nor a feature; expected one of "
+            f"{shortened(known)}"
+        )
 
 
 def _labels_only(table: "Table", field: "attrs.Attribute[Any]", value: Any) -> None:
@@ -71,15 +84,17 @@ class Table(DataSource):
     `file`, CSV or Parquet, is relative to the recipe, otherwise to the working directory.
     `features` are the input columns; None means all columns except labels, the `key` that names the
     rows, and `split`. A column of numbers is normalized to mean 0 and std 1 on the training rows.
-    Any other column is one-hot encoded by its training values. An empty cell among the features is
-    an error, unless `fill` is true: then it is the training mean, or zeros for one-hot inputs.
+    Any other column is one-hot encoded by its training values, which a note reports if most of its
+    cells are numbers. An empty cell among the features is an error, unless `fill` is true: then it
+    is the training mean, or zeros for one-hot inputs.
 
     `vectors` and `multi_label` group columns under one label, next to `labels` or instead of them:
     numbers, or 1 and 0 (also true and false), an empty cell being a missing element. A column may
     be a pattern such as ``NR-*``.
 
     `labels` and `numeric` may list names in braces, as in ``attr{1..40}`` or ``{left,right}_eye``.
-    `labels` are classes, except for `numeric` ones; an empty cell is a missing label. The names of
+    `labels` are classes, except for `numeric` ones; an empty cell is a missing label. Features may
+    be listed in `numeric`, too, and then have no cell but numbers and empty ones. The names of
     classes are those of `vocabulary`, or the values in the training split in natural order.
     `units` are those of numbers and vectors, by label, shown with predictions. A column called
     `split` (train, validation or test) names the split of each row; without it, rows are split at
@@ -95,7 +110,7 @@ class Table(DataSource):
     vectors: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, validator=patterns)
     multi_label: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, validator=patterns)
     numeric: tuple[str, ...] = attrs.field(
-        default=(), converter=expand_names, validator=_labels_only
+        default=(), converter=expand_names, validator=_labels_or_features
     )
     units: Mapping[str, str] = attrs.field(factory=dict, validator=units_of_numbers)
     vocabulary: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, validator=_vocabulary)
@@ -116,7 +131,7 @@ class Table(DataSource):
         new = new_rows(rows, self.key)
         features = FeatureColumns.from_json(preprocessing)
         features.check_new(new, fill=self.fill)
-        inputs = features.encode(new, fill=self.fill)
+        inputs = features.encode(new, fill=self.fill, new=True)
         return Split(inputs=inputs, columns={}, ids=[row.file for row in new])
 
 
@@ -129,12 +144,14 @@ def load_table(config: Table, loading: Loading) -> Data:
     _refuse_repeated(rows)
     groups = grouped_columns(config, list(rows[0].labels))
     features = _feature_names(config, rows, groups)
-    labeled = [_labels(config, row) for row in rows]
+    labeled = _labeled(config, rows)
+    numbers = frozenset(config.numeric).intersection(features)
+    config = attrs.evolve(config, numeric=[n for n in config.numeric if n not in numbers])
     check_labels(config, labeled)
     indices = split_indices(config.split, labeled)
     columns = columns_by_split(config, labeled, indices, without=SPLIT)
     grouped = group_columns_by_split(config, rows, indices)
-    fitted = fit_features(rows, features, indices["train"], known=rows[0].labels)
+    fitted = fit_features(rows, features, indices["train"], rows[0].labels, numbers)
     inputs = fitted.encode(rows, fill=config.fill)
     splits = {
         name: Split(
@@ -160,6 +177,7 @@ def load_table(config: Table, loading: Loading) -> Data:
         std=1.0,
         summary=summary,
         preprocessing=fitted.to_json(),
+        notes=tuple(almost_numeric(rows, fitted.columns)),
     )
 
 
@@ -196,10 +214,11 @@ def _feature_names(
     return features
 
 
-def _labels(config: Table, row: Row) -> Row:
-    """Return the row with only its labels and the columns that define its split."""
-    kept = [name for name in (*config.labels, SPLIT, *_split_labels(config)) if name in row.labels]
-    return Row(row.file, {name: row.labels[name] for name in dict.fromkeys(kept)}, row.place)
+def _labeled(config: Table, rows: Sequence[Row]) -> list[Row]:
+    """Return the rows with only their labels and the columns that define their split."""
+    names = dict.fromkeys((*config.labels, SPLIT, *_split_labels(config)))
+    kept = [name for name in names if name in rows[0].labels]
+    return [Row(row.file, {name: row.labels[name] for name in kept}, row.place) for row in rows]
 
 
 def _split_labels(config: Table) -> list[str]:

@@ -1,7 +1,7 @@
 """Columns of a table as inputs: standardized numbers and one-hot words, fitted to training rows."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -16,6 +16,9 @@ from mtlkit.errors import DataError, did_you_mean
 
 _CONSTANT = 1e-12
 """A column is constant if its std is less than this fraction of its size."""
+
+
+_LISTED = "as of a column in `numeric`; correct it, or empty it and set `fill: true`"
 
 
 @attrs.frozen(kw_only=True)
@@ -52,20 +55,24 @@ class FeatureColumns:
         """Return what `to_json` returned."""
         return cattrs.structure(values, cls)
 
-    def encode(self, rows: Sequence[Row], *, fill: bool) -> Tensor:
-        """Return the inputs (N, K) of `rows`; a column of numbers is one of K.
+    def encode(self, rows: Sequence[Row], *, fill: bool, new: bool = False) -> Tensor:
+        """Return the inputs (N, K) of `rows`, which are `new` ones or those of training.
+
+        A column of numbers is one of K.
 
         An empty cell and an unknown word become zeros, which is the training mean of a number, if
         `fill` is true. Otherwise an empty cell is a `DataError`; see `check_new` for words.
         """
         cells = {c.name: [row.labels[c.name] for row in rows] for c in self.columns}
         parsed = {
-            c.name: _parsed(rows, c.name, cells[c.name]) for c in self.columns if c.words is None
+            c.name: _parsed(rows, c.name, cells[c.name], "as in training")
+            for c in self.columns
+            if c.words is None
         }
         _refuse_infinite(rows, parsed)
         for column in self.columns:
             if not fill:
-                _refuse_missing(rows, column.name, parsed.get(column.name))
+                _refuse_missing(rows, column.name, parsed.get(column.name), new=new)
         numeric = [c for c in self.columns if c.words is None]
         numbers = torch.tensor([parsed[c.name] for c in numeric], dtype=torch.float64)
         mean = torch.tensor([[c.mean] for c in numeric], dtype=torch.float64).reshape(-1, 1)
@@ -114,16 +121,24 @@ class FeatureColumns:
 
 
 def fit_features(
-    rows: Sequence[Row], names: Sequence[str], train: Sequence[int], known: Iterable[str]
+    rows: Sequence[Row],
+    names: Sequence[str],
+    train: Sequence[int],
+    known: Iterable[str],
+    numeric: Collection[str] = (),
 ) -> FeatureColumns:
     """Return the columns `names` fitted to the rows `train`: mean 0 and std 1, and words.
 
-    A column of numbers has numbers in all `rows`. Raises `DataError` for a column without a value.
+    A column of numbers has numbers in all `rows`. Raises `DataError` for a column without a value,
+    and for another cell in a column that is `numeric` by request.
     """
-    parsed = {name: _numbers([row.labels[name] for row in rows]) for name in names}
-    numeric = {name: numbers for name, numbers in parsed.items() if numbers is not None}
-    _refuse_infinite(rows, numeric)
-    statistics = iter(_statistics(numeric, train))
+    parsed = {}
+    for name in names:
+        cells = [row.labels[name] for row in rows]
+        parsed[name] = _parsed(rows, name, cells, _LISTED) if name in numeric else _numbers(cells)
+    numbers_of = {name: numbers for name, numbers in parsed.items() if numbers is not None}
+    _refuse_infinite(rows, numbers_of)
+    statistics = iter(_statistics(numbers_of, train))
     columns = []
     for name, numbers in parsed.items():
         if numbers is not None:
@@ -135,6 +150,28 @@ def fit_features(
             raise _empty(name)
         columns.append(FeatureColumn(name=name, words=words))
     return FeatureColumns(columns=tuple(columns), known=tuple(known))
+
+
+def almost_numeric(rows: Sequence[Row], columns: Iterable[FeatureColumn]) -> list[str]:
+    """Return a note for each column of words of which most cells are numbers.
+
+    A single cell such as ``1_000`` or ``N/A`` makes a column of numbers one of words.
+    """
+    notes = []
+    for column in columns:
+        if column.words is None:
+            continue
+        cells = [(row, cell) for row in rows if (cell := row.labels[column.name]) is not None]
+        others = [(row, cell) for row, cell in cells if _numbers([cell]) is None]
+        if 2 * len(others) < len(cells):
+            row, cell = others[0]
+            notes.append(
+                f"{row.place}: the column {column.name!r} is {cell!r}. Cells that are not numbers: "
+                f"{len(others)} of {len(cells)}. The column is therefore one-hot, with an input "
+                f"for each of {len(column.words)} words. For numbers, list it in `data.numeric` "
+                f"and correct the cells, or empty them and set `fill: true`"
+            )
+    return notes
 
 
 def _statistics(
@@ -170,7 +207,9 @@ def _refuse_infinite(rows: Sequence[Row], columns: Mapping[str, Sequence[float]]
                 )
 
 
-def _refuse_missing(rows: Sequence[Row], name: str, numbers: Sequence[float] | None) -> None:
+def _refuse_missing(
+    rows: Sequence[Row], name: str, numbers: Sequence[float] | None, *, new: bool
+) -> None:
     """Raise `DataError` if the column has an empty cell or a NaN."""
     if numbers is None:
         missing = [row for row in rows if row.labels[name] is None]
@@ -179,9 +218,11 @@ def _refuse_missing(rows: Sequence[Row], name: str, numbers: Sequence[float] | N
     if missing:
         text = missing[0].labels[name]
         cell = "empty" if text is None else repr(text)
+        others = f", as in {len(missing) - 1} other rows" if len(missing) > 1 else ""
+        remedy = "or train with" if new else "remove it from `features`, or set"
         raise DataError(
-            f"{missing[0].place}: the column {name!r} is {cell}, as in {len(missing) - 1} other "
-            f"rows; complete it, remove it from `features`, or set `fill: true`"
+            f"{missing[0].place}: the column {name!r} is {cell}{others}; complete it, {remedy} "
+            f"`fill: true`"
         )
 
 
@@ -193,15 +234,14 @@ def _numbers(cells: Sequence[str | None]) -> list[float] | None:
         return None
 
 
-def _parsed(rows: Sequence[Row], name: str, cells: Sequence[str | None]) -> list[float]:
-    """Return the cells as numbers; `DataError` with the first place of another cell."""
+def _parsed(rows: Sequence[Row], name: str, cells: Sequence[str | None], why: str) -> list[float]:
+    """Return the cells as numbers; `DataError` with the place of another cell, and `why`."""
     numbers = _numbers(cells)
     if numbers is not None:
         return numbers
     row = next(row for row, cell in zip(rows, cells, strict=True) if _numbers([cell]) is None)
     raise DataError(
-        f"{row.place}: the column {name!r} is {row.labels[name]!r}, expected a number as in "
-        f"training"
+        f"{row.place}: the column {name!r} is {row.labels[name]!r}, expected a number {why}"
     )
 
 

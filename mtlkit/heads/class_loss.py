@@ -38,6 +38,13 @@ class ClassLossOptions(Protocol):
     def label_smoothing(self) -> float: ...
 
 
+class LayeredOptions(ClassLossOptions, Protocol):
+    """Options of a head with a `ClassLoss` and hidden layers."""
+
+    @property
+    def hidden(self) -> tuple[int, ...]: ...
+
+
 class ClassLoss(nn.Module):
     """Loss -w_y (1 - p_y)^focal log p_y of each element, averaged over those of each sample.
 

@@ -14,7 +14,7 @@ from mtlkit.component import at_least, at_least_number, between, optional
 from mtlkit.errors import AssemblyError
 from mtlkit.features.base import FeatureSpec
 from mtlkit.heads.base import Head, HeadModule
-from mtlkit.heads.class_loss import ClassLoss, loss_weights
+from mtlkit.heads.class_loss import ClassLoss, LayeredOptions, loss_weights
 from mtlkit.heads.cross_entropy import LinearCrossEntropy
 from mtlkit.heads.layers import output_layers, sizes
 from mtlkit.heads.linear import LinearHead
@@ -70,6 +70,7 @@ class Classification(Head):
     def build(self, features: FeatureSpec, target: Target) -> "HeadModule":
         if self._is_linear:
             return ClassificationHead(self, features.width, target.classes)
+        check_classes(self.classes, target.classes)
         return LayeredClassificationHead(self, features.width, target.classes)
 
 
@@ -109,6 +110,8 @@ class ClassificationHead(LinearHead):
 class LayeredClassificationHead(HeadModule):
     """Logits of hidden layers, and a cross-entropy with weights of classes and focus.
 
+    Shapes: features (N, D), or (N, L, D) of tokens; logits (N, C) or (N, L, C).
+
     >>> import torch
     >>> config = Classification(hidden=(4,), class_weights={"left": 2.0})
     >>> head = LayeredClassificationHead(config, 8, ("left", "right"))
@@ -116,9 +119,8 @@ class LayeredClassificationHead(HeadModule):
     torch.Size([3, 2])
     """
 
-    def __init__(self, config: Classification, features: int, classes: tuple[str, ...]) -> None:
+    def __init__(self, config: LayeredOptions, features: int, classes: tuple[str, ...]) -> None:
         super().__init__()
-        check_classes(config.classes, classes)
         self.layers = output_layers(features, config.hidden, len(classes))
         self.objective = ClassLoss.of(config, classes)
 
@@ -130,7 +132,7 @@ class LayeredClassificationHead(HeadModule):
         return logits
 
     def loss(self, features: Tensor, target: Tensor) -> Tensor:
-        losses: Tensor = self.objective(self(features), target)
+        losses: Tensor = self.objective(self(features).movedim(-1, 1), target)
         return losses
 
 

@@ -82,8 +82,8 @@ class DeepCCAHead(HeadModule):
         last = self.second[-1]
         assert isinstance(last, nn.Linear)
         last.reset_parameters()  # a correlation does not depend on the scale
-        self.register_buffer("label_mean", torch.zeros(width))
-        self.register_buffer("label_std", torch.ones(width))
+        self.register_buffer("label_mean", torch.zeros(width, dtype=torch.float64))
+        self.register_buffer("label_std", torch.ones(width, dtype=torch.float64))
         self.register_buffer("mean", torch.zeros(count, dtype=torch.float64))
         self.register_buffer("covariance", torch.eye(count, dtype=torch.float64))
         self.register_buffer("cross", torch.zeros(width, count, dtype=torch.float64))
@@ -99,12 +99,13 @@ class DeepCCAHead(HeadModule):
     def forward(self, features: Tensor) -> Tensor:
         projected = self.first(features).double() - self.mean
         predicted = torch.linalg.solve(self._regular(self.covariance), projected.T).T @ self.cross.T
-        values: Tensor = predicted.float() * self.label_std + self.label_mean
+        values: Tensor = predicted * self.label_std + self.label_mean
         return values
 
     def loss(self, features: Tensor, target: Tensor) -> Tensor:
         complete = ~target.isnan().any(dim=1)
-        label = torch.where(complete.unsqueeze(1), (target - self.label_mean) / self.label_std, 0.0)
+        known = ((target - self.label_mean) / self.label_std).float()
+        label = torch.where(complete.unsqueeze(1), known, 0.0)
         count = complete.sum()
         present = complete.unsqueeze(1).double()
 

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import attrs
+import torch
 
 from mtlkit.component import Problem, Rule
 from mtlkit.errors import MtlkitError, did_you_mean
 from mtlkit.ops.dispatch.choice import AUTO, find_op
-from mtlkit.ops.dispatch.implementation import Op
+from mtlkit.ops.dispatch.implementation import Op, Request
 from mtlkit.ops.dispatch.table import OpTable, builtin_ops
 
 
@@ -71,45 +72,59 @@ def op_choices() -> OpChoicesRule:
     return OpChoicesRule(check, {"properties": choices, "propertyNames": named})
 
 
-def choice_problems(value: Any, table: OpTable, path: tuple[str, ...] = ()) -> Iterator[Problem]:
-    """Yield a problem for each choice in `value`, at any depth, that `table` cannot serve."""
+def choice_problems(
+    value: Any, table: OpTable, path: tuple[str, ...] = (), half: torch.dtype | None = None
+) -> Iterator[Problem]:
+    """Yield a problem for each choice in `value`, at any depth, that `table` cannot serve.
+
+    `half` is the dtype of the network's inputs to ops, unless they are float32.
+    """
     if attrs.has(type(value)):
         for field in attrs.fields(type(value)):
             item, rule = getattr(value, field.name), field.validator
             place = (*path, field.alias or field.name)
             if isinstance(rule, ImplementationRule):
-                yield from _problem(rule.op, item, table, place)
+                yield from _problem(rule.op, item, table, place, half)
             elif isinstance(rule, OpChoicesRule):
                 for name, choice in item.items():
-                    yield from _named_problem(name, choice, table, (*place, name))
+                    yield from _named_problem(name, choice, table, (*place, name), half)
             else:
-                yield from choice_problems(item, table, place)
+                yield from choice_problems(item, table, place, half)
     elif isinstance(value, Mapping):
         for key, item in value.items():
-            yield from choice_problems(item, table, (*path, str(key)))
+            yield from choice_problems(item, table, (*path, str(key)), half)
     elif isinstance(value, tuple):
         for number, item in enumerate(value):
-            yield from choice_problems(item, table, (*path, str(number)))
+            yield from choice_problems(item, table, (*path, str(number)), half)
 
 
 def _named_problem(
-    name: str, choice: str, table: OpTable, path: tuple[str, ...]
+    name: str, choice: str, table: OpTable, path: tuple[str, ...], half: torch.dtype | None
 ) -> Iterator[Problem]:
     try:
         op = table.ops.get(name)
     except MtlkitError as cause:
         yield Problem(path, str(cause))
     else:
-        yield from _problem(op, choice, table, path)
+        yield from _problem(op, choice, table, path, half)
 
 
-def _problem(op: Op, choice: str, table: OpTable, path: tuple[str, ...]) -> Iterator[Problem]:
+def _problem(
+    op: Op, choice: str, table: OpTable, path: tuple[str, ...], half: torch.dtype | None
+) -> Iterator[Problem]:
     try:
         _check_choice("", op, choice)
-        if choice != AUTO:
-            table.implementation(op, choice)
+        if choice == AUTO:
+            return
+        refuses = table.implementation(op, choice).refuses
     except (ValueError, MtlkitError) as cause:
         yield Problem(path, str(cause).removeprefix(": "))
+        return
+    usual = Request(rows=512, features=64, classes=16, reduction="none")
+    if half is not None and not refuses(usual) and (why := refuses(usual._replace(dtype=half))):
+        kind = str(half).removeprefix("torch.")
+        message = f"got {choice!r}, which cannot compute in {kind}: {why}; use `auto`"
+        yield Problem(path, f"{message}, or `train.precision: fp32`")
 
 
 def _check_choice(place: str, op: Op, value: Any) -> None:

@@ -10,14 +10,14 @@ from mtlkit.component import at_least_number, between
 from mtlkit.features.base import FeatureSpec
 from mtlkit.features.tokens import TokenFeatures
 from mtlkit.heads.base import Head, HeadModule
-from mtlkit.heads.class_loss import ClassLoss, loss_weights
+from mtlkit.heads.class_loss import loss_weights
+from mtlkit.heads.classification import LayeredClassificationHead
 from mtlkit.heads.cross_entropy import LinearCrossEntropy
-from mtlkit.heads.layers import output_layers, sizes
+from mtlkit.heads.layers import sizes
 from mtlkit.heads.linear import LinearHead
 from mtlkit.metrics.accuracy import Accuracy
 from mtlkit.metrics.base import Metric
 from mtlkit.targets.base import Target
-from mtlkit.targets.rows import Rows
 from mtlkit.targets.tokens import TokenTarget
 
 
@@ -42,7 +42,7 @@ class TokenClassification(Head):
     def build(self, features: FeatureSpec, target: Target) -> "HeadModule":
         if not (self.hidden or self.class_weights or self.balanced or self.focal):
             return TokenClassifier(self, features.width, target.classes)
-        return LayeredTokenClassifier(self, features.width, target.classes)
+        return LayeredClassificationHead(self, features.width, target.classes)
 
 
 class TokenClassifier(LinearHead):
@@ -73,25 +73,3 @@ class TokenClassifier(LinearHead):
             bias=self.linear.bias,
             label_smoothing=self.label_smoothing,
         )
-
-
-class LayeredTokenClassifier(HeadModule):
-    """Logits (N, L, C) of hidden layers, and a cross-entropy with weights of classes and focus."""
-
-    def __init__(
-        self, config: TokenClassification, features: int, classes: tuple[str, ...]
-    ) -> None:
-        super().__init__()
-        self.layers = output_layers(features, config.hidden, len(classes))
-        self.objective = ClassLoss.of(config, classes)
-
-    def fit_targets(self, labels: Rows) -> None:
-        self.objective.fit(labels)
-
-    def forward(self, features: Tensor) -> Tensor:
-        logits: Tensor = self.layers(features)
-        return logits
-
-    def loss(self, features: Tensor, target: Tensor) -> Tensor:
-        losses: Tensor = self.objective(self(features).movedim(-1, 1), target)
-        return losses

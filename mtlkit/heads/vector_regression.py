@@ -48,6 +48,8 @@ class VectorRegression(Head):
 class VectorRegressionHead(HeadModule):
     """Values (N, K) and the mean loss over the present components, in standard deviations.
 
+    Targets are centered in float64, and predictions are float64.
+
     >>> head = VectorRegressionHead(VectorRegression(), 8, 2)
     >>> head.fit_targets(torch.tensor([[0.0, 1.0], [20.0, torch.nan]]))
     >>> head.mean.tolist(), head.std.tolist()
@@ -61,8 +63,9 @@ class VectorRegressionHead(HeadModule):
         super().__init__()
         self.layers = output_layers(features, config.hidden, components)
         self.config = config
-        self.register_buffer("mean", torch.zeros(components))
-        self.register_buffer("std", torch.ones(components))
+        # float32 cannot represent large targets that differ little, such as times
+        self.register_buffer("mean", torch.zeros(components, dtype=torch.float64))
+        self.register_buffer("std", torch.ones(components, dtype=torch.float64))
 
     def fit_targets(self, labels: Rows) -> None:
         if not self.config.standardize:
@@ -76,11 +79,10 @@ class VectorRegressionHead(HeadModule):
 
     def forward(self, features: Tensor) -> Tensor:
         standard: Tensor = self.layers(features).float()
-        return standard * self.std + self.mean
+        return standard.double() * self.std + self.mean
 
     def loss(self, features: Tensor, target: Tensor) -> Tensor:
         standard = self.layers(features).float()
-        losses = point_losses(
-            standard, (target - self.mean) / self.std, self.config.loss, self.config.delta
-        )
+        known = ((target - self.mean) / self.std).float()
+        losses = point_losses(standard, known, self.config.loss, self.config.delta)
         return sample_means(losses, ~target.isnan())

@@ -10,8 +10,8 @@ import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.component import one_of
-from mtlkit.metrics.base import Metric, MetricState
+from mtlkit.metrics.averaged import AveragedMetric
+from mtlkit.metrics.base import MetricState
 from mtlkit.metrics.scores import RankingState
 from mtlkit.targets.base import Target
 from mtlkit.targets.class_label import ClassTarget
@@ -19,7 +19,7 @@ from mtlkit.targets.multi_label import MultiLabelTarget
 
 
 @attrs.frozen(kw_only=True)
-class AUROC(Metric):
+class AUROC(AveragedMetric):
     """Probability that a positive scores above a negative, a tie counted as half.
 
     An `average` of "macro" is the mean over labels, or over more than two classes, each against the
@@ -29,15 +29,7 @@ class AUROC(Metric):
     """
 
     targets: ClassVar[tuple[type[Target], ...]] = (ClassTarget, MultiLabelTarget)
-    higher_is_better: ClassVar[bool] = True
-    unit: ClassVar[str] = "fraction"
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
-
-    average: str = attrs.field(default="macro", validator=one_of("macro", "micro"))
-
-    @property
-    def name(self) -> str:
-        return "auroc" if self.average == "macro" else f"auroc-{self.average}"
+    title: ClassVar[str] = "auroc"
 
     def build(self, target: Target) -> MetricState:
         return RankingState(target, auroc, pooled=self.average == "micro")

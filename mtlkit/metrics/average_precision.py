@@ -6,8 +6,8 @@ import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.component import one_of
-from mtlkit.metrics.base import Metric, MetricState
+from mtlkit.metrics.averaged import AveragedMetric
+from mtlkit.metrics.base import MetricState
 from mtlkit.metrics.scores import RankingState
 from mtlkit.targets.base import Target
 from mtlkit.targets.class_label import ClassTarget
@@ -15,7 +15,7 @@ from mtlkit.targets.multi_label import MultiLabelTarget
 
 
 @attrs.frozen(kw_only=True)
-class AveragePrecision(Metric):
+class AveragePrecision(AveragedMetric):
     """Sum over thresholds of precision times the gain in recall, without interpolation.
 
     `average` as for `AUROC`; the mean of "macro" is the "mAP" of multi-label tasks. The value is
@@ -24,16 +24,7 @@ class AveragePrecision(Metric):
     """
 
     targets: ClassVar[tuple[type[Target], ...]] = (ClassTarget, MultiLabelTarget)
-    higher_is_better: ClassVar[bool] = True
-    unit: ClassVar[str] = "fraction"
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
-
-    average: str = attrs.field(default="macro", validator=one_of("macro", "micro"))
-
-    @property
-    def name(self) -> str:
-        end = "" if self.average == "macro" else f"-{self.average}"
-        return f"average-precision{end}"
+    title: ClassVar[str] = "average-precision"
 
     def build(self, target: Target) -> MetricState:
         return RankingState(target, average_precision, pooled=self.average == "micro")

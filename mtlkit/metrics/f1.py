@@ -5,8 +5,8 @@ from typing import ClassVar
 import attrs
 from torch import Tensor
 
-from mtlkit.component import one_of
-from mtlkit.metrics.base import Metric, MetricState
+from mtlkit.metrics.averaged import AveragedMetric
+from mtlkit.metrics.base import MetricState
 from mtlkit.metrics.class_counts import ClassCounts
 from mtlkit.metrics.elements import CLASSES
 from mtlkit.targets.base import Target
@@ -14,7 +14,7 @@ from mtlkit.targets.multi_label import MultiLabelTarget
 
 
 @attrs.frozen(kw_only=True)
-class F1(Metric):
+class F1(AveragedMetric):
     """2 hits / (true + predicted), of counts over the split.
 
     An `average` of "macro" is the mean over classes, or over the labels of a multi-label task,
@@ -26,15 +26,7 @@ class F1(Metric):
     """
 
     targets: ClassVar[tuple[type[Target], ...]] = (*CLASSES, MultiLabelTarget)
-    higher_is_better: ClassVar[bool] = True
-    unit: ClassVar[str] = "fraction"
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
-
-    average: str = attrs.field(default="macro", validator=one_of("macro", "micro"))
-
-    @property
-    def name(self) -> str:
-        return "f1" if self.average == "macro" else f"f1-{self.average}"
+    title: ClassVar[str] = "f1"
 
     def build(self, target: Target) -> MetricState:
         return ClassCounts(target, f1, pooled=self.average == "micro")

@@ -34,6 +34,9 @@ class Optimizer(Component):
     elementwise: ClassVar[bool] = False
     """True if each number is updated from its own gradients, so that processes can divide rows."""
 
+    replaces_schedule: ClassVar[bool] = False
+    """True if it is used with constant rates only."""
+
     lr: float = attrs.field(default=0.01, validator=above(0))
     weight_decay: float = attrs.field(default=0.0, validator=at_least_number(0))
     parts: Mapping[str, PartRates] = attrs.field(factory=dict)

@@ -26,6 +26,7 @@ class ScheduleFree(Optimizer):
     """
 
     elementwise: ClassVar[bool] = True
+    replaces_schedule: ClassVar[bool] = True
 
     base: str = attrs.field(default="adamw", validator=one_of("adamw", "sgd"))
     lr: float = attrs.field(default=2.5e-3, validator=above(0))

@@ -39,6 +39,7 @@ from mtlkit.printable import echo as echo
 from mtlkit.task_types import LossTerm as LossTerm
 from mtlkit.task_types import MISSING as MISSING
 from mtlkit.task_types import Role as Role
+from .command_options import OutputFile as OutputFile
 from .command_options import cache_option as cache_option
 from .families import Registrar as Registrar
 from .hooks import hookimpl as hookimpl

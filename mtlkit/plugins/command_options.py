@@ -1,9 +1,10 @@
-"""The option ``--cache`` of commands, of mtlkit and of plugins."""
+"""Options of the commands of mtlkit and of plugins."""
 
 import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any, cast
 
 import click
 
@@ -27,6 +28,28 @@ def _user_cache() -> Path:
         return Path.home() / "Library" / "Caches" / "mtlkit"
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "mtlkit"
+
+
+class OutputFile(click.Path):
+    """Type of an option for a file to write, refused before the work if that cannot succeed.
+
+    Its folder must exist, and its name must end in one of `suffixes`, if any are given.
+    """
+
+    def __init__(self, *suffixes: str) -> None:
+        super().__init__(path_type=Path, dir_okay=False)
+        self.suffixes = suffixes
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = cast(Path, super().convert(value, param, ctx))
+        if self.suffixes and path.suffix.lower() not in self.suffixes:
+            expected = ", ".join(self.suffixes)
+            self.fail(f"{path}: expected a name that ends in {expected}", param, ctx)
+        if not path.parent.is_dir():
+            self.fail(f"{path}: the folder {path.parent} does not exist; create it", param, ctx)
+        if not os.access(path.parent, os.W_OK):
+            self.fail(f"{path}: the folder {path.parent} is not writable", param, ctx)
+        return path
 
 
 cache_option = click.option(

@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 
-from mtlkit.printable import printable
+from mtlkit.printable import printable_line
 from mtlkit.report.blocks import Cell, Estimate, TableBlock
 
 FORMULA = ("=", "+", "-", "@", "\t")
@@ -46,7 +46,7 @@ def safe_cell(value: Value) -> Value:
     """
     if not isinstance(value, str):
         return value
-    text = printable(value)
+    text = printable_line(value)
     try:
         float(text)
     except ValueError:

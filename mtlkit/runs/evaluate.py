@@ -133,7 +133,7 @@ def evaluate_trained(
     observers.notify(event)
     sections = tuple(section for result in results for section in result.sections)
     evaluation = Evaluation(
-        facts=_facts(recipe, model, data, status, device),
+        facts=_facts(recipe, model, data, status, device) | _notes(folder),
         budget=_budget(recipe, model, data, status),
         headlines=tuple(name for result in results for name in result.headlines),
         metrics=metrics,
@@ -243,6 +243,12 @@ def _facts(
     if status.untrained:
         facts["parameters that no loss reaches"] = ", ".join(status.untrained)
     return facts
+
+
+def _notes(folder: RunFolder) -> dict[str, str]:
+    """Return the notes that were printed at the start of the run."""
+    notes = read_provenance(folder).get("notes", ())
+    return {"notes": "; ".join(notes)} if notes else {}
 
 
 def _chosen(ops: Mapping[str, str]) -> str:

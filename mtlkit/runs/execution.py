@@ -1,9 +1,12 @@
 """The work of a session: load the data, assemble and train the network, evaluate it."""
 
+from typing import Any
+
 import attrs
 import torch
 
 from mtlkit.assembly import Assembly, assembly_of
+from mtlkit.backbones.base import BackboneModule
 from mtlkit.data.dataset import Data
 from mtlkit.errors import RunError, error_text
 from mtlkit.model import MultiTaskModel, assemble
@@ -48,7 +51,7 @@ def execute(session: RunSession, progress: Progress) -> None:
     fit_heads(model, targets["train"])
     if checkpoint is None:
         check_first_samples(model, data, targets, recipe.tasks)
-        _begin(session, model, progress)
+        _begin(session, data, model, progress)
     training = Training(
         model,
         recipe.weighting.build(model.terms, model.router.features.width),
@@ -88,17 +91,21 @@ def _new_model(session: RunSession, assembly: Assembly, *, resumed: bool) -> Mul
         return assemble(backbone, recipe.router, recipe.tasks, assembly)
 
 
-def _begin(session: RunSession, model: MultiTaskModel, progress: Progress) -> None:
-    """Print the notes of the recipe, and take the weights of the run that it starts from."""
-    recipe = session.recipe
-    for note in recipe.notes():
+def _begin(session: RunSession, data: Data, model: MultiTaskModel, progress: Progress) -> None:
+    """Print and store the notes, and take the weights of the run that this one starts from."""
+    recipe, facts = session.recipe, dict[str, Any]()
+    backbones = [part for part in model.modules() if isinstance(part, BackboneModule)]
+    notes = [*map(str, recipe.notes()), *data.notes, *(n for part in backbones for n in part.notes)]
+    for note in dict.fromkeys(notes):
         progress.write(f"note: {note}")
+        facts["notes"] = [*facts.get("notes", ()), note]
     if recipe.warm_start is not None:
         report = warm_start(model, recipe.warm_start, session.loading.base, session.catalog)
         progress.write(report.line())
-        if session.ranks.first:
-            path = session.folder.provenance
-            write_json(path, {**read_json(path), "warm_start": report.facts()})
+        facts["warm_start"] = report.facts()
+    if facts and session.ranks.first:
+        path = session.folder.provenance
+        write_json(path, {**read_json(path), **facts})
 
 
 def _resume(

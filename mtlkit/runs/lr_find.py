@@ -16,6 +16,7 @@ from mtlkit.optim.base import Schedule
 from mtlkit.plugins.catalog import Catalog, load_catalog
 from mtlkit.recipe import Recipe
 from mtlkit.runs.untrained import untrained_updater
+from mtlkit.training.devices.cores import refuse_too_many
 from mtlkit.training.update import Updater
 
 SMOOTHING = 0.9
@@ -98,6 +99,7 @@ def find_rate(
     """
     rates, catalog = rates or RateRange(), catalog or load_catalog()
     recipe.check(catalog.op_table)
+    refuse_too_many(recipe.train.threads, recipe.train.workers)
     train = attrs.evolve(
         recipe.train, steps=rates.steps, watch=False, log_every=rates.steps, loggers=()
     )

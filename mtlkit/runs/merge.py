@@ -160,7 +160,8 @@ def _base_weights(
             )
         torch.manual_seed(first.seed)
         assembly = assembly_of(data, first.tasks)
-        start = assemble(first.backbone, first.router, first.tasks, assembly).state_dict()
+        network = assemble(first.backbone, first.router, first.tasks, assembly)
+        start: Mapping[str, Tensor] = network.state_dict()
     else:
         start = read_weights(open_run(Path(base)))
     for name in filter(_is_shared, like):

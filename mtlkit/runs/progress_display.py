@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as Bars
 from rich.table import Table
 
-from mtlkit.printable import printable
+from mtlkit.printable import printable_line
 from mtlkit.report.folding import fold, folded_text
 from mtlkit.report.numbers import duration
 from mtlkit.task_types import FOLD_ABOVE
@@ -105,7 +105,7 @@ class PlainProgress(Progress):
 
     def write(self, line: str) -> None:
         self._next = time.monotonic() + PATIENCE
-        self._console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+        self._console.print(printable_line(line), markup=False, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
         pass
@@ -147,7 +147,7 @@ class LiveProgress(Progress):
         self.write(f"validation after epoch {epoch:g}: {folded_text(metrics)}")
 
     def write(self, line: str) -> None:
-        self._live.console.print(printable(line), markup=False, highlight=False)
+        self._live.console.print(printable_line(line), markup=False, highlight=False)
 
     def close(self) -> None:
         self._live.stop()
@@ -164,7 +164,7 @@ def _table(standing: TrainingProgress) -> Table:
     if len(standing.weights) > FOLD_ABOVE:
         return _folded_rows(table, standing)
     for name in standing.weights:
-        table.add_column(escape(printable(name)), justify="right")
+        table.add_column(escape(printable_line(name)), justify="right")
     for title, values in (("loss", standing.losses), ("weight", standing.weights)):
         cells = [f"{values[name]:.4g}" if name in values else "-" for name in standing.weights]
         table.add_row(title, *cells)
@@ -178,7 +178,8 @@ def _folded_rows(table: Table, standing: TrainingProgress) -> Table:
     for title, values in (("loss", standing.losses), ("weight", standing.weights)):
         folded = fold(values)
         if folded is not None:
-            low, high = (escape(printable(n)) for n in (folded.lowest_task, folded.highest_task))
+            names = (folded.lowest_task, folded.highest_task)
+            low, high = (escape(printable_line(name)) for name in names)
             numbers = (f"{x:.4g}" for x in (folded.mean, folded.lowest, folded.highest))
             mean, lowest, highest = numbers
             table.add_row(title, mean, lowest, low, highest, high)

@@ -32,6 +32,9 @@ class Target(Component):
     missing: ClassVar[float]
     """Value of a missing element."""
 
+    wider: ClassVar[tuple[torch.dtype, ...]] = ()
+    """Other dtypes of labels that are accepted, for values that `dtype` would round."""
+
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes that a label selects from; empty if labels are not classes."""
@@ -59,7 +62,7 @@ class Target(Component):
         """Raise `DataError` if a batch of `labels` has another shape, dtype or range."""
         if labels.dim() != self.dims:
             raise DataError(f"expected labels of shape {self.shape}, got {tuple(labels.shape)}")
-        if labels.dtype != self.dtype:
+        if labels.dtype not in (self.dtype, *self.wider):
             raise DataError(f"expected labels in {self.dtype}, got {labels.dtype}")
 
     def picture(self, labels: Tensor, like: Tensor) -> Tensor | None:

@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 import attrs
+import torch
 
 from mtlkit.targets.numbers import RealTarget
 
@@ -11,7 +12,6 @@ from mtlkit.targets.numbers import RealTarget
 class NumberTarget(RealTarget):
     """One number for each sample (N,), NaN if missing; `unit` is shown with predictions.
 
-    >>> import torch
     >>> NumberTarget().weights(torch.tensor([2.5, torch.nan])).tolist()
     [1.0, 0.0]
     """
@@ -20,6 +20,7 @@ class NumberTarget(RealTarget):
     shape: ClassVar[str] = "(N,)"
     dims: ClassVar[int] = 1
     default_head: ClassVar[str] = "regression"
+    wider: ClassVar[tuple[torch.dtype, ...]] = (torch.float64,)
 
     unit: str = ""
 

@@ -27,6 +27,7 @@ class VectorTarget(RealTarget):
     shape: ClassVar[str] = "(N, K)"
     dims: ClassVar[int] = 2
     default_head: ClassVar[str] = "vector-regression"
+    wider: ClassVar[tuple[torch.dtype, ...]] = (torch.float64,)
 
     names: tuple[str, ...]
     unit: str = ""  # of all components, shown with predictions

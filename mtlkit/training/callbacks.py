@@ -11,6 +11,7 @@ from mtlkit.callbacks.monitored_metric import MonitoredMetric
 from mtlkit.errors import AssemblyError
 from mtlkit.features.inputs import Batch, map_batch
 from mtlkit.model import MultiTaskModel
+from mtlkit.train_validators import once_validated
 from mtlkit.training.context import TrainingContext
 
 
@@ -23,6 +24,10 @@ class Callbacks(nn.Module):
         super().__init__()
         recipe = context.recipe
         for number, callback in enumerate(recipe.callbacks):
+            every = recipe.train.evaluate_every
+            if callback.needs_validation and every > 1 and every * per_epoch > steps:
+                message = once_validated(type(callback).__name__, recipe.train)
+                raise AssemblyError(f"callbacks.{number}: {message}")
             if callback.needs_validation and context.data.validation is None:
                 raise AssemblyError(
                     f"callbacks.{number}: {type(callback).__name__} depends on the validation "

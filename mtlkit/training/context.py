@@ -14,9 +14,6 @@ from mtlkit.targets.rows import Rows
 from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.progress import Progress
 
-HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
-"""The dtype of autocast, by the precision of a recipe; fp32 has none."""
-
 
 @attrs.frozen(eq=False, kw_only=True)
 class TrainingContext:
@@ -34,5 +31,5 @@ class TrainingContext:
 
     def autocast(self) -> AbstractContextManager[object]:
         """Return the autocast context of forward passes, after `train.precision`."""
-        dtype = HALF.get(self.recipe.train.precision)
+        dtype = self.recipe.train.half
         return nullcontext() if dtype is None else torch.autocast(self.device.type, dtype=dtype)

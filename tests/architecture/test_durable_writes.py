@@ -34,7 +34,7 @@ EXCEPTIONS = {
         "writes to the temporary folder of `save_checkpoint`"
     ),
     "mtlkit/training/tensor_files.py:write_tensors": "writes to temporary files of its callers",
-    "plugins/mtlkit-face/mtlkit_face/data/recordio_pack.py:_write_records": (
+    "plugins/mtlkit-face/mtlkit_face/data/recordio/pack.py:_write_records": (
         "writes to the temporary files of `pack`"
     ),
     "plugins/mtlkit-face/mtlkit_face/data/alignment_folder.py:_align": (

@@ -197,8 +197,11 @@ def test_layers_have_a_width(hidden):
 
 
 def test_a_saved_model_needs_no_file_of_starting_weights(tmp_path):
-    config = TimmModel(model="resnet10t", weights=tmp_path / "gone.safetensors", download=True)
+    config = TimmModel(model="resnet10t", weights=tmp_path / "gone.safetensors")
     assert config.blank() == TimmModel(model="resnet10t")
+    assert TimmModel(model="resnet10t", download=True).blank() == config.blank()
+    with pytest.raises(ValueError, match=r"download: got true with `weights`, .*use one of them"):
+        attrs.evolve(config, download=True)
     assert CasiaNet(width=0.5).blank() == CasiaNet(width=0.5)
 
 

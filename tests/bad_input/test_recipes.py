@@ -150,6 +150,39 @@ def test_weightings_that_need_no_main_task_take_none(weighting, home, call):
         (["nothing=1"], "nothing: unknown key of the recipe"),
         (["train.precisoin=bf16"], "did you mean 'precision'?"),
         (["optimizer={type: sgd, nesterov: true, momentum: 0}"], "expected a momentum above 0"),
+        (
+            ["callbacks=[early-stopping]", "train.evaluate_every=9"],
+            "callbacks.0: EarlyStopping compares validations, got one after the last update with "
+            "`evaluate_every: 9` and `epochs: 3`; validate more often, or remove it",
+        ),
+        (
+            ["callbacks=[best-weights]", "train.evaluate_every=4"],
+            "BestWeights compares validations",
+        ),
+        (["callbacks=[plateau]", "train.evaluate_every=4"], "Plateau compares validations"),
+        (
+            ["optimizer={type: schedule-free}", "schedule=cosine"],
+            "schedule: got Cosine, expected constant rates for ScheduleFree",
+        ),
+        (
+            ["optimizer={type: schedule-free}", "schedule={type: constant, warmup_steps: 3}"],
+            "schedule: got Constant with `warmup_steps`, expected constant rates",
+        ),
+        (
+            ["optimizer={type: schedule-free}", "callbacks=[plateau]"],
+            "callbacks.0: Plateau changes the rates of ScheduleFree, which needs no schedule",
+        ),
+        (
+            ["backbone={type: timm, model: resnet10t, weights: w.pth, download: true}"],
+            "download: got true with `weights`, which is another source of the weights",
+        ),
+        *(
+            (
+                [f"train.precision={precision}", "train.ops={linear_cross_entropy: native}"],
+                f"train.ops.linear_cross_entropy: got 'native', which cannot compute in {dtype}",
+            )
+            for precision, dtype in (("fp16", "float16"), ("bf16", "bfloat16"))
+        ),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )

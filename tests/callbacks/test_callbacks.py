@@ -228,6 +228,14 @@ def test_a_metric_needs_a_validation_split():
         small_updater(value)
 
 
+@pytest.mark.parametrize("callback", [BestWeights(), EarlyStopping(), Plateau()])
+def test_a_metric_needs_several_validations_in_a_run_of_steps(callback):
+    """Two updates are an epoch."""
+    assert small_updater(recipe(callback, steps=4, evaluate_every=2))
+    with pytest.raises(AssemblyError, match=r"callbacks.0: .* compares validations, .*`steps: 3`"):
+        small_updater(recipe(callback, steps=3, evaluate_every=2))
+
+
 @attrs.frozen(kw_only=True)
 class WithoutLabels(SmallData):
     def load(self, loading):

@@ -1,6 +1,7 @@
 """The boundary of the command line: one line and an exit code for every exception."""
 
 import errno
+import importlib
 import re
 import sys
 from pathlib import Path
@@ -80,6 +81,29 @@ def test_a_defect_leaves_a_traceback_in_a_file(error, text, end, tmp_path, monke
     file = Path(re.search(r"with (\S+)$", err.strip())[1])
     assert file.parent == tmp_path
     assert "Traceback (most recent call last)" in file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("metadata", "address"),
+    [
+        ("", ""),
+        ("Home-page: https://acme.example\n", " (https://acme.example)"),
+        (
+            "Project-URL: Homepage, https://acme.example\n"
+            "Project-URL: Bug Tracker, https://acme.example/issues\n",
+            " (https://acme.example/issues)",
+        ),
+    ],
+)
+def test_a_defect_in_the_code_of_a_plugin_names_the_plugin(metadata, address, end, distribution):
+    """Also if a library that the plugin calls raises; the command is one of mtlkit."""
+    code = "import json\n\ndef forward(text):\n    return json.loads(text)\n"
+    module = importlib.import_module(distribution("acme", code, metadata=metadata))
+    with pytest.raises(ValueError, match="Expecting") as caught:
+        module.forward("{")
+    status, err = end(caught.value)
+    assert status == 70
+    assert f"report it to the authors of mtlkit-acme{address} with " in err
 
 
 def test_a_defect_without_a_place_for_its_file_is_printed(end, monkeypatch):

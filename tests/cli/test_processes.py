@@ -38,9 +38,10 @@ def folder(tmp_path_factory):
 def start(folder):
     """Start ``python -m mtlkit`` in `folder`, in two processes after ``two=True``.
 
-    With `kills`, processes kill themselves as in `lost.py`.
+    With `kills`, processes get signals as in `lost.py`.
     """
-    env = {**os.environ, "MTLKIT_PLUGINS": "none", "OMP_NUM_THREADS": "1"}
+    env = {**os.environ, "MTLKIT_PLUGINS": "none", "OMP_NUM_THREADS": "1",
+           "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": "20"}  # fmt: skip
 
     def run(*arguments, two=False, restarts=0, kills=""):
         launcher = [*TORCHRUN, f"--max-restarts={restarts}"] if two else []
@@ -100,7 +101,7 @@ def test_torchrun_restarts_processes_that_are_killed_and_the_bits_are_the_same(
     run = RunFolder(folder / "killed")
     process = start(
         "train", "cells.yaml", "--out", "killed", "--quiet", "--or-resume",
-        two=True, restarts=3, kills="1@30 0@70",
+        two=True, restarts=3, kills="1:30:SIGKILL 0:70:SIGKILL",
     )  # fmt: skip
     out, err = process.communicate(timeout=240)
     assert process.returncode == 0, err[-4000:]
@@ -113,7 +114,13 @@ def test_torchrun_restarts_processes_that_are_killed_and_the_bits_are_the_same(
 
 def test_all_processes_stop_if_the_first_is_stopped_in_a_validation(start, folder, whole):
     process = start(
-        "train", "cells.yaml", "--out", "validated", "--quiet", two=True, kills="0@validation"
+        "train",
+        "cells.yaml",
+        "--out",
+        "validated",
+        "--quiet",
+        two=True,
+        kills="0:validation:SIGUSR1",
     )
     _, err = process.communicate(timeout=120)
     assert len(re.findall("validated: stopped after step 3 of 180; continue with", err)) == 2
@@ -123,12 +130,26 @@ def test_all_processes_stop_if_the_first_is_stopped_in_a_validation(start, folde
 
 
 def test_a_lost_first_process_leaves_an_interrupted_run(start, folder):
-    process = start("train", "cells.yaml", "--out", "lost", "--quiet", two=True, kills="0@30")
+    process = start(
+        "train", "cells.yaml", "--out", "lost", "--quiet", two=True, kills="0:30:SIGKILL"
+    )
     _, err = process.communicate(timeout=120)
-    # torchrun kills a process that does not end within 30 seconds
+    # torchrun kills a process that does not end within 20 seconds
     assert re.search(r"exitcode +: 75 ", err), err[-4000:]
     status = RunFolder(folder / "lost").status()
     assert (status.state, status.step, status.steps) == (State.INTERRUPTED, 20, 180)
     assert status.reason.startswith("process 0 (pid ")
     listed = output(start("runs", ".", "--state", "interrupted"))
     assert re.search(r"^lost +run +interrupted +20 of 180 ", listed, re.MULTILINE)
+
+
+def test_a_process_that_hangs_is_waited_for_no_longer_than_its_silence(start, folder):
+    """As on a machine that is gone: its connections stay open, and operations do not return."""
+    process = start(
+        "train", "cells.yaml", "--out", "hung", "--quiet", two=True, kills="1:30:SIGSTOP"
+    )
+    _, err = process.communicate(timeout=120)
+    assert re.search(r"exitcode +: 75 ", err), err[-4000:]
+    assert re.search(r"^mtlkit: error: process 1 \(pid \d+ on \S+\) was lost", err, re.MULTILINE)
+    status = RunFolder(folder / "hung").status()
+    assert (status.state, status.step) == (State.INTERRUPTED, 20)

@@ -57,10 +57,19 @@ def test_a_metric_of_a_task_brings_its_direction(bench, tiny, metric, higher):
 def test_without_one_the_recipe_states_the_primary_metric(bench, tiny):
     text = "problems: {plane: {recipe: recipe.yaml, set: [tasks.size.primary=r2]}}\n"
     problem = bench.load(text).problems["plane"]
-    sign, size = task_metrics_of("plane", problem, problem.recipe.data.load(Loading()))
+    sign, size, *others = task_metrics_of("plane", problem, problem.recipe.data.load(Loading()))
     assert (size.metric, size.higher_is_better, size.unit) == ("size/r2", True, "fraction")
     assert size.chance_level == pytest.approx(0, abs=1e-6)
     assert sign.metric == "sign/accuracy"
+    assert [metric.metric for metric in others] == ["size/mae", "size/rmse"]
+    assert not any(metric.primary or metric.higher_is_better for metric in others)
+
+
+def test_a_task_whose_primary_metric_is_stated_has_no_other(bench):
+    text = "problems: {plane: {recipe: recipe.yaml, primary_metrics: {size: size/rmse}}}\n"
+    problem = bench.load(text).problems["plane"]
+    metrics = task_metrics_of("plane", problem, problem.recipe.data.load(Loading()))
+    assert [metric.metric for metric in metrics] == ["sign/accuracy", "size/rmse"]
 
 
 def test_every_baseline_is_in_unless_there_is_a_reason(bench):

@@ -57,7 +57,7 @@ def test_the_text_nan_in_a_column_of_numbers_is_a_missing_number(table):
     text = ROWS.replace("c,train,5,40", "c,train,NaN,40")
     data = table(text)
     assert data.train.inputs[2, 0] == 0
-    message = "rows.csv:4: the column 'height' is 'NaN', as in 0 other rows; complete it"
+    message = "rows.csv:4: the column 'height' is 'NaN'; complete it"
     with pytest.raises(DataError, match=message):
         table(text, features=("height",), fill=False)
     words = table(ROWS.replace("c,train,5,40,red", "c,train,5,40,nan"), features=("colour",))
@@ -100,7 +100,7 @@ def test_labels_and_what_divides_are_no_features(table):
         ),
         (
             {"fill": False},
-            "rows.csv:5: the column 'weight' is empty, as in 0 other rows; complete it, "
+            "rows.csv:5: the column 'weight' is empty; complete it, "
             "remove it from `features`, or set `fill: true`",
         ),
         (
@@ -134,11 +134,45 @@ def test_a_table_that_cannot_be_used_is_refused(table, text, message):
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize("cell", ["1_000", '"1,5"', "1e", "N/A", "-", "\u0663"])
+def test_a_column_of_numbers_with_another_cell_is_noted(tmp_path, cell):
+    rows = [f"{i},{'ab'[i % 2]}" for i in range(20)]
+    rows[4] = rows[7] = f"{cell},a"
+    (tmp_path / "rows.csv").write_text("\n".join(["x,y", *rows]) + "\n")
+
+    def load(**options):
+        return Table(file="rows.csv", labels=("y",), **options).load(Loading(base=tmp_path))
+
+    [note] = load().notes
+    text = cell.strip('"')
+    assert note.startswith(
+        f"rows.csv:6: the column 'x' is {text!r}. Cells that are not numbers: 2 of 20. The column"
+    )
+    with pytest.raises(DataError, match=r"rows\.csv:6: the column 'x' is .*`numeric`; correct it"):
+        load(numeric=("x",))
+    (tmp_path / "rows.csv").write_text("\n".join(["x,y", *rows]).replace(cell, "") + "\n")
+    data = load(numeric=("x",), fill=True)
+    assert data.train.inputs.shape[1] == 1
+    assert data.notes == ()
+
+
+def test_columns_of_words_and_of_numbers_are_not_noted(tmp_path):
+    rows = [f"{'ab7'[i % 3]},{i if i else ' nan'},{'ab'[i % 2]}" for i in range(20)]
+    (tmp_path / "rows.csv").write_text("\n".join(["word,number,y", *rows]) + "\n")
+    table = Table(file="rows.csv", labels=("y",), fill=True)
+    assert table.load(Loading(base=tmp_path)).notes == ()
+    with pytest.raises(DataError, match=r"data\.numeric: got 'z', expected one of"):
+        Table(file="rows.csv", labels=("y",), numeric=("z",)).load(Loading(base=tmp_path))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"labels": ()}, "labels: expected different columns, got []"),
-        ({"labels": ("a",), "numeric": ("b",)}, "numeric: 'b' is not a label; the labels are a"),
+        (
+            {"labels": ("a",), "features": ("c",), "numeric": ("b",)},
+            "numeric: 'b' is neither a label nor a feature; expected one of a, c",
+        ),
         ({"labels": ("a",), "features": ("a",)}, "features: 'a' is a label or the key"),
     ],
 )

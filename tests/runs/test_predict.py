@@ -158,8 +158,8 @@ def test_rows_in_memory_give_the_predictions_of_the_file(run, rows):
         ),
         (
             lambda row: {**row, "x": None},
-            "new.csv:2: the column 'x' is empty, as in 2 other rows; complete it, remove it from "
-            "`features`, or set `fill: true`",
+            "new.csv:2: the column 'x' is empty, as in 2 other rows; complete it, or train with "
+            "`fill: true`",
         ),
         (
             lambda row: {**row, "x": "inf"},

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from mtlkit.cli import limit_spinning
+from mtlkit.comparison.execute.executor_config import parse_executor_config
 from mtlkit.errors import RunError
 from mtlkit.training.devices import cores, load_hint
 from mtlkit.training.devices.cores import CPUTimes
@@ -88,7 +89,12 @@ def test_a_busy_core_is_measured():
 
 def test_more_threads_than_cores_are_refused(four_cores):
     cores.refuse_too_many("auto")
-    cores.refuse_too_many(4)
+    cores.refuse_too_many(4, workers=64)
+    with pytest.raises(RunError, match=r"train\.workers: got 65, expected at most 64, 16 for each"):
+        cores.refuse_too_many(4, workers=65)
+    with pytest.raises(RunError, match="--workers: got 10000, expected at most 64"):
+        parse_executor_config(10_000, "", ray=False)
+    assert parse_executor_config(10_000, "", ray=True).workers == 10_000
     with pytest.raises(RunError) as caught:
         cores.refuse_too_many(10_000)
     assert str(caught.value) == (

@@ -1,11 +1,15 @@
-"""Solvers that iterate converge for many tasks, in a number of steps that does not grow."""
+"""Solvers that iterate converge for many tasks, in a number of operations that does not grow."""
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from mtlkit.weightings.solvers import bargaining, simplex, worst_case
+from mtlkit.weightings.solvers import bargaining, simplex
 
 COUNTS = (2, 4, 10, 40, 100)
+MOST = 2000
+"""Largest number of operations of a solver, whatever the number of tasks."""
+
 KINDS = ("random", "badly scaled", "conflicting", "dependent")
 
 
@@ -26,28 +30,26 @@ def gramian_of_kind(kind, tasks):
     return jacobian @ jacobian.T
 
 
-@pytest.fixture
-def solves(monkeypatch):
-    """The linear systems solved so far, one for each step of a solver."""
-    made = []
-    solve = torch.linalg.solve_ex
+class Operations(TorchDispatchMode):
+    """The number of operations of torch in the context, each of a few microseconds."""
 
-    def counted(*arguments):
-        made.append(arguments)
-        return solve(*arguments)
+    count = 0
 
-    monkeypatch.setattr(torch.linalg, "solve_ex", counted)
-    return made
+    def __torch_dispatch__(self, function, types, arguments=(), options=None):
+        self.count += 1
+        return function(*arguments, **(options or {}))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("tasks", COUNTS)
-def test_cagrad_has_no_duality_gap(tasks, kind, solves):
+def test_cagrad_has_no_duality_gap(tasks, kind):
     """The worst improvement of the direction (eq. 3) equals the dual objective (eq. 4)."""
     gramian = gramian_of_kind(kind, tasks)
     mean = gramian.mean(dim=1)
     radius = 0.5 * mean.mean().sqrt()
-    weights = simplex.conflict_averse(gramian, radius)
+    with Operations() as operations:
+        weights = simplex.conflict_averse(gramian, radius)
+    assert operations.count <= MOST
     assert weights.sum().item() == pytest.approx(1)
     assert (weights >= 0).all()
     length = (weights @ gramian @ weights).clamp(min=0).sqrt()
@@ -58,26 +60,27 @@ def test_cagrad_has_no_duality_gap(tasks, kind, solves):
         assert dual - primal <= 1e-5 * dual.abs() + 1e-8 * scale
     else:  # the gradients cancel; no direction improves all
         assert dual <= 1e-6 * scale
-    assert len(solves) <= worst_case.STEPS
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("tasks", COUNTS)
-def test_mgda_has_the_certificate_of_a_shortest_vector(tasks, kind, solves):
+def test_mgda_has_the_certificate_of_a_shortest_vector(tasks, kind):
     gramian = gramian_of_kind(kind, tasks)
-    weights = simplex.min_norm(gramian)
+    with Operations() as operations:
+        weights = simplex.min_norm(gramian)
+    assert operations.count <= MOST
     products, square = gramian @ weights, weights @ gramian @ weights
     assert weights.sum().item() == pytest.approx(1)
     assert (products >= square * (1 - 1e-5) - 1e-12 * gramian.diagonal().max()).all()
-    assert len(solves) <= simplex.STEPS
 
 
 @pytest.mark.parametrize("power", [0.5, 1.0, 2.0])
 @pytest.mark.parametrize("kind", KINDS[:3])
 @pytest.mark.parametrize("tasks", COUNTS)
-def test_the_bargain_holds(tasks, kind, power, solves):
+def test_the_bargain_holds(tasks, kind, power):
     gramian = gramian_of_kind(kind, tasks)
-    weights = bargaining.bargain(gramian, power)
+    with Operations() as operations:
+        weights = bargaining.bargain(gramian, power)
+    assert operations.count <= MOST
     ones = torch.ones(tasks, dtype=torch.float64)
     torch.testing.assert_close(gramian @ weights * weights**power, ones, rtol=1e-5, atol=1e-6)
-    assert len(solves) <= bargaining.STEPS

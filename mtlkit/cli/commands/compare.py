@@ -114,7 +114,7 @@ def compare(
             echo(line)
         echo()
     _print_sections(folder, catalog)
-    echo(f"report:  {folder.report}\nresults: {folder.results}")
+    echo(f"report:  {folder.report}", f"results: {folder.results}")
     _print_failures(folder)
 
 
@@ -129,7 +129,7 @@ def _print_sections(folder: "StudyFolder", catalog: "Catalog") -> None:
             echo(f"{problem}: {section.title}")
             for block in section.blocks:
                 if isinstance(block, Text):
-                    echo(f"  {block.text}")
+                    echo(*(f"  {line}" for line in block.text.split("\n")))
                 elif isinstance(block, TableBlock):
                     rows = [tuple(map(number, row)) for row in (block.header, *block.rows)]
                     for line in aligned(rows):
@@ -158,8 +158,9 @@ def _print_failures(folder: "StudyFolder") -> None:
     if not failed:
         return
     echo(
-        f"\n{len(failed)} of {len(records)} runs failed; the report states why, and "
-        f"`--retry-failed` makes them anew"
+        "",
+        f"{len(failed)} of {len(records)} runs failed; the report states why, and "
+        f"`--retry-failed` makes them anew",
     )
     if all(record in failed for record in records if record.stage is Stage.FINAL):
         first = failed[0]
@@ -215,6 +216,7 @@ def _show_plan(
     with contextlib.closing(executor_config.executor()) as executor:
         workers = executor.slots
     echo(
-        f"\n{left} runs to make, about {duration(seconds / workers)} of training by {workers} "
-        f"at once; nothing was written to {out}"
+        "",
+        f"{left} runs to make, about {duration(seconds / workers)} of training by {workers} "
+        f"at once; nothing was written to {out}",
     )

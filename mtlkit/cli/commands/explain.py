@@ -23,10 +23,10 @@ def explain(recipe: Path, overrides: tuple[str, ...]) -> None:
     written = read_recipe(recipe, catalog, overrides)
     for line in aligned(option_sources(written, catalog)):
         echo(line)
-    echo("\nlosses of a step")
+    echo("", "losses of a step")
     terms = written.recipe.terms()
     rows = [(term.name, f"{term.role.value} task", nouns(term.targets)) for term in terms]
     for line in aligned(rows):
         echo(f"  {line}")
     for note in written.recipe.notes():
-        echo(f"\nnote: {note}")
+        echo("", f"note: {note}")

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from mtlkit.cli import current_catalog
+from mtlkit.plugins.command_options import OutputFile
 from mtlkit.printable import echo
 
 
@@ -13,7 +14,7 @@ from mtlkit.printable import echo
 @click.option(
     "--out",
     required=True,
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=OutputFile(),
     help="Output file: .onnx, .pt2 (torch.export) or .safetensors; the card is next to it.",
 )
 @click.option("--license", default=None, help="License of the weights, for the card.")
@@ -28,4 +29,4 @@ def export(run: Path, out: Path, license: str | None) -> None:
     exported = export_model(load_model(run, current_catalog()), out, license)
     for inputs, largest in exported.differences.items():
         echo(f"{inputs}: differs from the network by {largest:.2g} at most")
-    echo(f"model: {exported.path}\ncard:  {exported.card}")
+    echo(f"model: {exported.path}", f"card:  {exported.card}")

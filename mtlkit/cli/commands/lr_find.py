@@ -6,7 +6,7 @@ import click
 
 from mtlkit.cli import current_catalog
 from mtlkit.cli.options import set_option
-from mtlkit.plugins.command_options import cache_option
+from mtlkit.plugins.command_options import OutputFile, cache_option
 from mtlkit.printable import echo
 
 SHOWN = 12
@@ -20,7 +20,7 @@ SHOWN = 12
 @click.option("--to", "high", type=float, default=1.0, show_default=True, help="Highest rate.")
 @click.option("--steps", type=click.IntRange(10), default=100, show_default=True, help="Updates.")
 @click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    "--out", type=OutputFile(".csv"), metavar="FILE",
     help="Also write every rate and loss to this CSV file.",
 )  # fmt: skip
 @cache_option

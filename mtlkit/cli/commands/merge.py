@@ -44,4 +44,4 @@ def merge(
     width = max(map(len, done.metrics), default=0)
     for name, value in done.metrics.items():
         echo(f"{name:{width}}  {number(value):>8}")
-    echo(f"\nreport: {done.report}")
+    echo("", f"report: {done.report}")

@@ -13,6 +13,7 @@ from mtlkit.cli import current_catalog
 from mtlkit.cli.commands.list import aligned
 from mtlkit.errors import ImplementationError, MtlkitError
 from mtlkit.plugins.catalog import Catalog
+from mtlkit.plugins.command_options import OutputFile
 from mtlkit.printable import echo
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def list_ops() -> None:
             with use(_table_of(catalog)):
                 candidates = explain(catalog.ops.get(entry.name), usual)
         except MtlkitError as cause:
-            echo(f"{entry.name}: unavailable: {cause}\n")
+            echo(f"{entry.name}: unavailable: {cause}", "")
             continue
         origin = f" ({entry.origin})" if "/" in entry.name else ""
         echo(f"{entry.name}: {entry.summary}{origin}")
@@ -64,7 +65,7 @@ def list_ops() -> None:
         try:
             catalog.implementations.get(entry.name)
         except MtlkitError as cause:
-            echo(f"{entry.name}: unavailable: {cause}\n")
+            echo(f"{entry.name}: unavailable: {cause}", "")
     echo(f"estimates for 512 rows, 512 features, 200 classes, float32, on {device_text(device)}")
 
 
@@ -115,11 +116,11 @@ def explain(
     for line in aligned([header, *_rows(candidates)]):
         echo(line)
     text = device_text(device)
-    echo(f"\ntimes and memory beyond inputs and gradients are estimates for {text}")
+    echo("", f"times and memory beyond inputs and gradients are estimates for {text}")
 
 
 @ops.command()
-@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False),
+@click.option("--out", required=True, type=OutputFile(),
               help="Where the table is written.")  # fmt: skip
 @click.option(
     "--rows", multiple=True, type=SIZE, default=(512,), show_default=True, help="Samples N."
@@ -158,7 +159,7 @@ def tune(
     sizes = Sizes(rows, features, classes, getattr(torch, dtype), device)
     table = tuned(_usable_ops(current_catalog()), sizes, report)
     write_file(out, f"{json.dumps(table, indent=1)}\n".encode())
-    echo(f"\nwrote {out}; MTLKIT_OPS_TABLE={out} makes the choice go by it")
+    echo("", f"wrote {out}; MTLKIT_OPS_TABLE={out} makes the choice go by it")
 
 
 def _table_of(catalog: Catalog) -> "OpTable":

@@ -197,5 +197,5 @@ def new(name: str, out: Path | None, **options: bool) -> None:
     if folder.exists() and any(folder.iterdir()):
         raise MtlkitError(f"{folder}: is not empty; give another folder with --out")
     start.write(folder)
-    echo(f"{folder}: {len(list(start.files()))} files; now\n  cd {folder}")
-    echo("  pip install --editable '.[dev]'\n  pytest")
+    echo(f"{folder}: {len(list(start.files()))} files; now", f"  cd {folder}")
+    echo("  pip install --editable '.[dev]'", "  pytest")

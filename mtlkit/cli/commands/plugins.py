@@ -33,7 +33,8 @@ def list_plugins(as_json: bool = False) -> None:
     """List the plugins: distribution, version, file, status and what each provides."""
     catalog = current_catalog()
     if as_json:
-        echo(json.dumps([_as_json(catalog, record) for record in catalog.plugins], indent=1))
+        text = json.dumps([_as_json(catalog, record) for record in catalog.plugins], indent=1)
+        echo(*text.split("\n"))
         return
     if not catalog.plugins:
         echo("no plugin is installed")
@@ -80,12 +81,12 @@ def why(name: str) -> None:
         _print_plugin(catalog, records[name], installed[name])
     elif name in catalog.commands:
         command = catalog.commands[name]
-        echo(f"command mtlkit {name}\n  is    {command.target}")
+        echo(f"command mtlkit {name}", f"  is    {command.target}")
         echo(f"  from  {command.origin} ({command.origin.file})")
     else:
         plural, registry, bare = find_component(catalog, name)
         entry = registry.entry(bare)
-        echo(f"{registry.family} {bare}: {entry.summary}\n  is    {entry.target}")
+        echo(f"{registry.family} {bare}: {entry.summary}", f"  is    {entry.target}")
         echo(f"  from  {entry.origin} ({entry.origin.file})")
         namespace, slash, _ = bare.partition("/")
         echo(f"  by    {_by(installed[namespace]) if slash else 'mtlkit itself'}")

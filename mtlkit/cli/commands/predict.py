@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from mtlkit.cli import current_catalog
-from mtlkit.plugins.command_options import cache_option
+from mtlkit.plugins.command_options import OutputFile, cache_option
 from mtlkit.printable import echo
 
 
@@ -14,7 +14,7 @@ from mtlkit.printable import echo
 @click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=OutputFile(),
     help="Output table: .csv, .parquet or .json. Default: CSV on standard output.",
 )
 @click.option(
@@ -50,4 +50,4 @@ def predict(run: Path, source: Path, out: Path | None, device: str, cache: Path)
         raise DataError(
             f"{source}: the task {next(iter(predicted.maps))!r} predicts maps; set --out"
         )
-    echo(csv_bytes(predicted.rows()).decode().rstrip("\n"))
+    echo(*csv_bytes(predicted.rows()).decode().rstrip("\n").split("\n"))

@@ -72,5 +72,5 @@ def runs(
         report = matches[-1].report
         if not report.is_file():
             raise RunError(f"{report}: is missing; `mtlkit report {matches[-1].path}` draws it")
-        echo(f"\nopening {report}")
+        echo("", f"opening {report}")
         webbrowser.open(report.absolute().as_uri())

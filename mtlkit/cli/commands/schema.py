@@ -7,13 +7,14 @@ import click
 
 from mtlkit.atomic_files import write_file
 from mtlkit.cli import current_catalog
+from mtlkit.plugins.command_options import OutputFile
 from mtlkit.printable import echo
 
 
 @click.command()
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=OutputFile(),
     metavar="FILE",
     help="The file to write; by default the schema is printed.",
 )
@@ -27,7 +28,7 @@ def schema(out: Path | None) -> None:
 
     text = json.dumps(recipe_schema(current_catalog()), indent=1, ensure_ascii=False)
     if out is None:
-        echo(text)
+        echo(*text.split("\n"))
         return
     write_file(out, f"{text}\n".encode())
     echo(f"first line of a recipe: # yaml-language-server: $schema={out}")

@@ -20,9 +20,9 @@ def show(name: str) -> None:
     plural, registry, name = find_component(catalog, name)
     entry, component = registry.entry(name), registry.get(name)
     echo(f"{registry.family} {name}: {entry.summary}")
-    echo(f"from {entry.origin} ({entry.origin.file}), {entry.target}\n")
+    echo(f"from {entry.origin} ({entry.origin.file}), {entry.target}", "")
     documented = component.run if plural == "implementations" else component
-    echo(f"{inspect.getdoc(documented) or '(not documented)'}\n")
+    echo(*(inspect.getdoc(documented) or "(not documented)").split("\n"), "")
     if plural in ("ops", "implementations"):
         echo("on the command line")
         if plural == "ops":
@@ -35,4 +35,5 @@ def show(name: str) -> None:
     for line in aligned(rows):
         echo(f"  {line}")
     if plural in RECIPE_PATHS:
-        echo(f"\nin a recipe\n{snippet(catalog, plural, name, component)}", nl=False)
+        text = snippet(catalog, plural, name, component)
+        echo("", "in a recipe", *text.rstrip("\n").split("\n"))

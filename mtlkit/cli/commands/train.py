@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def print_files(run: "Run") -> None:
     """Print the files of a finished run; of several processes only the first prints them."""
     if os.environ.get("RANK", "0") == "0":  # set by torchrun
-        echo(f"model:  {run.model}\nreport: {run.report}")
+        echo(f"model:  {run.model}", f"report: {run.report}")
 
 
 @contextmanager

@@ -79,5 +79,5 @@ def tune(
     best = tuned.best
     shown = " ".join(f"{name} {value:.4g}" for name, value in best.weights.items())
     echo(f"best weights: {shown} (trial {best.number + 1}, score {best.score:.4f})")
-    echo(f"recipe:  {tuned.recipe}\nrun:     {tuned.run(best.number)}")
-    echo(f"picture: {tuned.picture}\ntrials:  {tuned.table}")
+    echo(f"recipe:  {tuned.recipe}", f"run:     {tuned.run(best.number)}")
+    echo(f"picture: {tuned.picture}", f"trials:  {tuned.table}")

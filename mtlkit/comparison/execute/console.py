@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from rich.console import Console
 
 from mtlkit.comparison.results.record import Record, Stage
-from mtlkit.printable import printable
+from mtlkit.printable import printable_line
 from mtlkit.report.numbers import duration
 
 
@@ -65,7 +65,7 @@ class ConsoleReporter:
 
     def _print(self, line: str) -> None:
         if self._console is not None:
-            self._console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+            self._console.print(printable_line(line), markup=False, highlight=False, soft_wrap=True)
 
 
 def _came_to(record: Record, seconds: float) -> str:

@@ -11,7 +11,7 @@ from mtlkit.comparison.execute.retries import OnLost, Retrying
 from mtlkit.comparison.spec.resources import Resources
 from mtlkit.data.memory_limit import GIB, available_memory
 from mtlkit.errors import RunError
-from mtlkit.training.devices.cores import available_cores
+from mtlkit.training.devices.cores import available_cores, refuse_too_many_workers
 
 Devices = tuple[str | None, ...]
 """Devices such as cuda:0, in turn; None: that of the recipe."""
@@ -104,6 +104,8 @@ def parse_executor_config(
             f"--devices: {devices} are of two kinds, whose results differ in their last bits; "
             f"expected one kind"
         )
+    if not ray:  # the workers of a cluster are on other machines
+        refuse_too_many_workers("--workers", workers)
     if ray and any(":" in name for name in named):
         raise RunError(f"--devices: got {devices} with Ray, which assigns GPUs itself; use cuda")
     config = ExecutorConfig(workers=workers, devices=named)

@@ -10,8 +10,8 @@ SHOWN = 10
 """Number of files that a message lists before it counts the rest."""
 
 
-def fault_report(faults: Sequence[Fault], total: int, folder: Path) -> str:
-    """Return a message that lists the files that cannot be used, with the reasons."""
+def fault_report(faults: Sequence[Fault], total: int, folder: Path) -> list[str]:
+    """Return the lines of a message that lists the files that cannot be used, with the reasons."""
     lines = [f"{folder}: {len(faults)} of {total} files cannot be used:"]
     lines += [f"  {fault.file}: {fault.reason}" for fault in faults[:SHOWN]]
     if len(faults) > SHOWN:
@@ -19,7 +19,7 @@ def fault_report(faults: Sequence[Fault], total: int, folder: Path) -> str:
     lines.append(
         "repair them, list them under `ignore`, or skip and count them with `skip_bad: true`"
     )
-    return "\n".join(lines)
+    return lines
 
 
 def no_images(faults: Sequence[Fault], other: Sequence[str]) -> str:

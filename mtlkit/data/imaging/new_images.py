@@ -21,6 +21,7 @@ from mtlkit.data.listing.image_listing import (
 from mtlkit.data.listing.table_files import FILE, missing_file, new_rows
 from mtlkit.data.source import Loading
 from mtlkit.errors import DataError
+from mtlkit.printable import MtlkitWarning
 from mtlkit.regular_files import is_file
 
 
@@ -47,7 +48,7 @@ def read_new_images(
         lines = [f"  {escaped(ids[index])}: {reason}" for index, reason in sorted(errors.items())]
         more = [f"  and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
         head = f"{len(errors)} of {len(paths)} images cannot be used; repair or remove them:"
-        raise DataError("\n".join([head, *lines[:SHOWN], *more]))
+        raise DataError(head, *lines[:SHOWN], *more)
     if pixels is not None:
         return Split(inputs=pixels, columns={}, ids=ids)
     store = FileStore(Path(), [*map(str, paths)])
@@ -66,6 +67,7 @@ def _regions(
     warnings.warn(
         f"the training images were cut out by `{kind}`; {len(ids)} images without {kind} are taken "
         f"as cut out already. Pass a table with the columns of `{kind}` to cut out new ones",
+        MtlkitWarning,
         stacklevel=4,
     )
     return None, {}

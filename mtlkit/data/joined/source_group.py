@@ -174,6 +174,7 @@ def concat_data(loaded: Mapping[str, Data], label: str) -> Data:
             for name, data in loaded.items()
             for fact, value in data.summary.items()
         },
+        notes=tuple(f"{name}: {note}" for name, data in loaded.items() for note in data.notes),
     )
 
 

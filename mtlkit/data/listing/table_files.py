@@ -159,20 +159,20 @@ def _decoding(path: Path, expected: str) -> Iterator[None]:
 
 
 def _csv_rows(path: Path) -> tuple[list[str], Cells]:
+    name, names = escaped(path.name), list[str]()
+    rows: list[tuple[str, Sequence[str | None]]] = []
     with _decoding(path, "CSV in UTF-8"), path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, strict=True)
-        lines, first = [], 1
+        first = 1
         for cells in reader:
-            if cells:
-                lines.append((first, cells))
+            if cells and names:
+                rows.append((f"{name}:{first}", [cell.strip() or None for cell in cells]))
+            elif cells:
+                names = [cell.strip() for cell in cells]
             first = reader.line_num + 1
-    if not lines:
+    if not names:
         raise DataError(f"{path}: the table is empty")
-    names = [cell.strip() for cell in lines[0][1]]
-    name = escaped(path.name)
-    return names, [
-        (f"{name}:{line}", [cell.strip() or None for cell in cells]) for line, cells in lines[1:]
-    ]
+    return names, rows
 
 
 def _parquet_rows(path: Path) -> tuple[list[str], Cells]:

@@ -199,7 +199,7 @@ def read_provenance(folder: RunFolder) -> dict[str, Any]:
     with stored_values(folder.provenance):
         Path(values["base"])
         int(values["ranks"]), int(values["threads"]), str(values["python"])
-        str(dict(values["versions"])["mtlkit"])
+        str(dict(values["versions"])["mtlkit"]), "; ".join(values.get("notes", ()))
         [(one["distribution"], one["version"]) for one in dict(values["components"]).values()]
     return values
 

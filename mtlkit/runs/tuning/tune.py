@@ -141,7 +141,7 @@ def tune(
     `RunError` if the folder holds another search or every trial failed, `MissingExtraError`
     without Optuna, and `InterruptedRunError` after Ctrl-C.
     """
-    refuse_too_many(recipe.train.threads)
+    refuse_too_many(recipe.train.threads, recipe.train.workers)
     search, loading = search or WeightSearch(), loading or Loading()
     catalog = catalog or load_catalog()
     original, recipe = recipe, _without_test(recipe).check(catalog.op_table)

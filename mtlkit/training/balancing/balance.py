@@ -84,7 +84,7 @@ def balance(
             f"pass classes={{'pose': 13}}, without the regression tasks"
         )
     if problems:
-        raise AssemblyError("\n".join(f"balance: {problem}" for problem in problems))
+        raise AssemblyError(*(f"balance: {problem}" for problem in problems))
     return Balance(weighting, terms, feature_width or 0, seed=seed, model=model)
 
 

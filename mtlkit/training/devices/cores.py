@@ -98,8 +98,26 @@ def free_threads(most: int) -> int:
     return most if end is None else fitting_threads(busy_cores(start, end), most)
 
 
-def refuse_too_many(threads: int | str) -> None:
-    """Raise `RunError` if `threads`, a number or ``auto``, is more than the available cores."""
+WORKERS_PER_CORE = 16
+"""Largest number of workers for each core; more wait for a slow disk or network in vain."""
+
+
+def refuse_too_many_workers(option: str, workers: int | str | None) -> None:
+    """Raise `RunError` if `workers` of an `option` are more than 16 for each available core."""
+    cores = available_cores()
+    if isinstance(workers, int) and workers > WORKERS_PER_CORE * cores:
+        raise RunError(
+            f"{option}: got {workers}, expected at most {WORKERS_PER_CORE * cores}, "
+            f"{WORKERS_PER_CORE} for each CPU core that this process may use; use fewer"
+        )
+
+
+def refuse_too_many(threads: int | str, workers: int | str = "auto") -> None:
+    """Raise `RunError` if `threads` are more than the available cores, or for too many `workers`.
+
+    Both are numbers or ``auto``.
+    """
+    refuse_too_many_workers("train.workers", workers)
     cores = available_cores()
     if isinstance(threads, int) and threads > cores:
         plural = "" if cores == 1 else "s"

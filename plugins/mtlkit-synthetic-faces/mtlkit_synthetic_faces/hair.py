@@ -61,8 +61,9 @@ class Scalp:
         target = rest[at]
         ear = np.zeros(len(target), np.float32)
         if over_ears:
-            far = np.linalg.norm(rest_positions(model, fine)[at] - np.array(CENTER, np.float32), axis=1)
-            ear = (far - np.linalg.norm(target - np.array(CENTER, np.float32), axis=1)).astype(np.float32)
+            center = np.array(CENTER, np.float32)
+            far = np.linalg.norm(rest_positions(model, fine)[at] - center, axis=1)
+            ear = (far - np.linalg.norm(target - center, axis=1)).astype(np.float32)
             ear = _smoothed(_widest(ear.reshape(ROWS, COLUMNS))).ravel()
         vertices, shares = _nearest_mix(model, target)
         quads = np.arange((ROWS - 1) * COLUMNS)

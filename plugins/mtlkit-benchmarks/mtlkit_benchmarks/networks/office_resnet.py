@@ -33,6 +33,9 @@ class OfficeResNet(Backbone):
     width: int = attrs.field(default=512, validator=at_least(1))
     dropout: float = attrs.field(default=0.5, validator=between(0, 1))
 
+    def __attrs_post_init__(self) -> None:
+        _ = self.encoder  # refuses options that exclude each other
+
     @property
     def encoder(self) -> TimmModel:
         """The options of the model."""

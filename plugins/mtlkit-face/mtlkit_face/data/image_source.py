@@ -186,8 +186,8 @@ def load_listing(
     bad = {position: fault for position, fault in bad.items() if kept[position]}
     if bad and not source.skip_bad:
         raise DataError(
-            f"{fault_report(str(root), listing.store, bad)}\n"
-            f"repair them, or skip and count them with `skip_bad: true`"
+            *fault_report(str(root), listing.store, bad),
+            "repair them, or skip and count them with `skip_bad: true`",
         )
     kept[[*bad]] = False
     if bad:

@@ -69,10 +69,10 @@ def chunks(count: int, size: int = CHUNK) -> Iterator[range]:
         yield range(start, min(start + size, count))
 
 
-def fault_report(source: str, store: Store, faults: dict[int, str]) -> str:
-    """Return a text on the `faults` of the images of `source`, one per line."""
+def fault_report(source: str, store: Store, faults: dict[int, str]) -> list[str]:
+    """Return lines on the `faults` of the images of `source`."""
     lines = [f"{source}: {len(faults)} of {len(store)} images cannot be used:"]
     lines += [f"  {store.place(i)}: {fault}" for i, fault in [*faults.items()][:MAX_SHOWN]]
     if len(faults) > MAX_SHOWN:
         lines.append(f"  and {len(faults) - MAX_SHOWN} more")
-    return "\n".join(lines)
+    return lines

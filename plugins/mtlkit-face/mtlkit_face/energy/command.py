@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import attrs
 import click
 
-from mtlkit.plugins import cache_option, echo, write_file
+from mtlkit.plugins import OutputFile, cache_option, echo, write_file
 
 if TYPE_CHECKING:
     from mtlkit import Recipe
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=OutputFile(),
     default=None,
     help="Output page, with its numbers next to it as JSON. Default: energy.html in RUN.",
 )
@@ -54,7 +54,7 @@ def energy(run: Path, out: Path | None, cache: Path) -> None:
     width = max(map(len, result.metrics))
     for name, value in result.metrics.items():
         echo(f"{name:{width}}  {value:8.4g}")
-    echo(f"\npage: {page}")
+    echo("", f"page: {page}")
 
 
 def analysis_for(recipe: "Recipe") -> "Energy":

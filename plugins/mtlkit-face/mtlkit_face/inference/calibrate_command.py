@@ -94,5 +94,5 @@ def calibrate_command(
     table = rates_table(result.calibration)
     for name, value, interval in table.rows:
         echo(f"{name:22}{value:.4g}  {interval}")
-    echo(f"{result.threshold.domain}\n{table.caption}")
+    echo(result.threshold.domain, table.caption)
     echo(f"threshold saved in {saved}; report: {folder / 'report.html'}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mtlkit.plugins import DataError, echo
+from mtlkit.plugins import DataError, OutputFile, echo
 from mtlkit_face.progress_bar import progress_bar
 
 if TYPE_CHECKING:
@@ -69,7 +69,9 @@ run_argument = click.argument("run", type=_PATH)
 @click.command()
 @run_argument
 @_images
-@click.option("--out", type=_PATH, required=True, help="Output .parquet or .safetensors file.")
+@click.option(
+    "--out", type=OutputFile(), required=True, help="Output .parquet or .safetensors file."
+)
 @regions_option
 @model_options
 def embed(
@@ -289,4 +291,4 @@ def _note_alignment(model: "FaceModel", regions: Path | None) -> None:
 
 
 def _warn(message: str, lines: Sequence[object]) -> None:
-    echo("\n  ".join([f"warning: {message}:", *map(str, lines)]), err=True)
+    echo(f"warning: {message}:", *(f"  {line}" for line in lines), err=True)

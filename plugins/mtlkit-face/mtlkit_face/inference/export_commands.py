@@ -6,10 +6,9 @@ from typing import Any
 
 import click
 
-from mtlkit.plugins import DataError, echo, write_file
+from mtlkit.plugins import DataError, OutputFile, echo, write_file
 from mtlkit_face.inference.commands import model_from_options, model_options
 
-_FILE = click.Path(path_type=Path, dir_okay=False)
 Command = Callable[..., None]
 
 
@@ -25,7 +24,9 @@ def _license_options(command: Command) -> Command:
 
 @click.command("export")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--out", type=_FILE, required=True, help="Output .onnx; the card is next to it.")
+@click.option(
+    "--out", type=OutputFile(), required=True, help="Output .onnx; the card is next to it."
+)
 @click.option(
     "--check",
     type=click.Path(path_type=Path),
@@ -58,12 +59,14 @@ def export_command(
     write_file(card, text.encode())
     for compared, largest in exported.differences.items():
         echo(f"{compared}: onnxruntime differs from PyTorch by {largest:.2g} at most")
-    echo(f"model: {out}\ncard:  {card}")
+    echo(f"model: {out}", f"card:  {card}")
 
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--out", type=_FILE, default=None, help="Output file. Default: model-card.md in RUN.")
+@click.option(
+    "--out", type=OutputFile(), default=None, help="Output file. Default: model-card.md in RUN."
+)
 @_license_options
 @model_options
 def card(

@@ -249,7 +249,7 @@ def _evaluate(
         outcome = protocol.outcome(model, progress, weights, trained.data.frame)
     _write(target, run, file.read_text(encoding="utf-8"), outcome, scores=scores)
     _print_results(outcome)
-    echo(f"\nreport: {target / 'report.html'}")
+    echo("", f"report: {target / 'report.html'}")
 
 
 def _write(

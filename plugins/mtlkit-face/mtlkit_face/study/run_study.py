@@ -65,7 +65,7 @@ def run_study(
     Raises `RunError` if the folder holds a study of another size or is in use by another process,
     and `InterruptedRunError` after Ctrl-C. Failed runs are reported, and retried the next time.
     """
-    with lock_folder(request.folder, "study"):
+    with lock_folder(request.folder, "study", across_machines=True):
         _same_size(request)
         if request.records is not None:
             both = merged(request.recorded(), read_records(request.records, request.size))
@@ -165,7 +165,10 @@ def _execute(
         progress(f"[{done}/{total}] {key}: {seconds:.0f} s")
         write_study(_read_study(request, failed), request.folder)
 
-    with closing(executor_config.executor()) as executor:
+    def on_lost(key: str, reason: str) -> None:
+        progress(f"{key}: {reason}; starting again from its checkpoint")
+
+    with closing(executor_config.executor(on_lost)) as executor:
         make_runs(jobs, executor, on_finished)
 
 

@@ -99,13 +99,13 @@ class MultiPie(DataSource):
                 "add the missing pictures, or accept the tree with `incomplete: true`; its results "
                 "are not comparable with published ones"
             )
-            raise DataError("\n".join(lines))
+            raise DataError(*lines)
         store = FileStore(folder, [names[index] for index in chosen])
         frame = Frame(self.size, self.size, self.channels, square=SQUARE)
         bad = find_faults(store, frame, loading) if self.check else {}
         if bad:
             report = fault_report(str(folder), store, bad)
-            raise DataError(f"{report}\nrepair them, or copy them again")
+            raise DataError(*report, "repair them, or copy them again")
         splits = _SplitPositions.of(pictures, self, setting)
         pool = DecoderPool(threads(loading))
         images = StoredImages(store, frame, pool, checked_before=self.check)

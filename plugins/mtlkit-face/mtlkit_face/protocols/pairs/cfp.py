@@ -20,9 +20,6 @@ from mtlkit_face.protocols.pairs.pair_protocol import PairProtocol, expect_folds
 from mtlkit_face.protocols.pairs.pair_set import PairSet
 from mtlkit_face.protocols.pictures import FaceImage
 
-OFFICIAL = (10, 350)
-"""Folds, and pairs of each kind in a fold."""
-
 
 class Faces(Enum):
     """The two protocols of CFP."""

@@ -18,9 +18,6 @@ from mtlkit_face.protocols.pairs.pair_protocol import PairProtocol, expect_folds
 from mtlkit_face.protocols.pairs.pair_set import PairSet
 from mtlkit_face.protocols.pictures import FaceImage
 
-OFFICIAL = (10, 300)
-"""Folds, and pairs of each kind in a fold."""
-
 _DESCRIPTION = "the list of pairs of LFW's View 2 (`pairs.txt`)"
 
 
