@@ -36,8 +36,8 @@ def tally(results: Results) -> str:
     words = [word for result in whole for method, word in result.verdicts().items()
              if method not in ("single-task", "tuned")]  # fmt: skip
     return (
-        f"{len(whole)} of {len(results)} studies begun are complete. In these, a weighting is compared "
-        f"with equal weights {len(words)} times: {words.count('better')} times it is better, "
+        f"{len(whole)} of {len(results)} studies begun are complete. In these, a weighting is "
+        f"compared with equal weights {len(words)} times: {words.count('better')} times it is better, "
         f"{words.count('worse')} times worse, and {words.count('undecided')} times not "
         f"distinguished."
     )
