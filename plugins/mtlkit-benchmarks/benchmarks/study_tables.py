@@ -35,11 +35,11 @@ def tally(results: Results) -> str:
     whole = [result for result in results.values() if not result.results.missing()]
     words = [word for result in whole for method, word in result.verdicts().items()
              if method not in ("single-task", "tuned")]  # fmt: skip
+    better, worse, unclear = map(words.count, ("better", "worse", "undecided"))
     return (
-        f"{len(whole)} of {len(results)} studies are complete. In these, a weighting is compared "
-        f"with equal weights {len(words)} times: {words.count('better')} times it is better, "
-        f"{words.count('worse')} times worse, and {words.count('undecided')} times not "
-        f"distinguished."
+        f"{len(whole)} of {len(results)} studies begun are complete. In these, a weighting is "
+        f"compared with equal weights {len(words)} times: {better} times it is better, {worse} "
+        f"times worse, and {unclear} times not distinguished."
     )
 
 
