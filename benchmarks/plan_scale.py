@@ -57,13 +57,13 @@ class Head:
         return kept + drawn + features
 
     def traffic(self) -> float:
-        """Bytes that one rank sends in an update: features, their gradient, two numbers a sample.
+        """Bytes that one rank sends in an update: features, their gradient, five numbers a sample.
 
-        An all-gather and a reduce-scatter send a tensor once, an all-reduce twice; the two numbers
-        are a maximum, a sum of two, and a gather of two gradients.
+        Each is sent once. The numbers are two that are combined to the loss, and three that its
+        gradient needs.
         """
         others = (self.ranks - 1) / self.ranks
-        return others * FLOAT * self.batch * (2 * self.width + 2 * 1 + 2 * 2 + 2)
+        return others * FLOAT * self.batch * (2 * self.width + 2 + 3)
 
     def flops(self) -> float:
         """Multiplications and additions of one rank: four products of features and rows."""

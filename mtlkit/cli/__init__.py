@@ -10,7 +10,7 @@ import sys
 import warnings
 from collections.abc import Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, TextIO
 
 import click
 
@@ -221,11 +221,18 @@ def _own_warnings_on_one_line() -> Iterator[None]:
     """Print an `MtlkitWarning` without the line of code that raised it."""
     plain = warnings.showwarning
 
-    def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
         if issubclass(category, MtlkitWarning):
             _warn(str(message))
         else:
-            plain(message, category, *place)
+            plain(message, category, filename, lineno, file, line)
 
     warnings.showwarning = show
     try:

@@ -23,7 +23,7 @@ import click
 
 from mtlkit.atomic_files import reason_of
 from mtlkit.errors import MtlkitError, RecipeError, error_text
-from mtlkit.printable import echo, printable_line
+from mtlkit.printable import echo
 
 INTERRUPTED = 130
 DEFECT = 70
@@ -48,9 +48,9 @@ def exit_code(command: Callable[[], object], state: CommandState) -> int:
         return code if isinstance(code, int) else 0
     except click.ClickException as error:
         shown = io.StringIO()
-        error.message = printable_line(error.message)  # it is one of several lines
         error.show(shown)
-        _print(*shown.getvalue().rstrip("\n").split("\n"))
+        usage = shown.getvalue().partition("Error: ")[0].split("\n")[:-1]
+        _print(*usage, f"Error: {error.format_message()}")
         return error.exit_code
     except (click.Abort, KeyboardInterrupt) as error:
         if isinstance(error.__cause__, EOFError):  # click raises `Abort` for it, too

@@ -36,8 +36,8 @@ def report_address(distribution: str) -> str:
     try:
         metadata = importlib.metadata.metadata(distribution)
         pairs = [text.partition(",") for text in metadata.get_all("Project-URL") or ()]
-        urls = {label.strip().lower(): url.strip() for label, _, url in pairs}
-        urls.setdefault("home page", metadata.get("Home-page") or "")
+        urls: dict[str, str] = {label.strip().lower(): url.strip() for label, _, url in pairs}
+        urls["home page"] = (metadata.get_all("Home-page") or [""])[0]
     except (PackageNotFoundError, OSError, ValueError):  # also metadata that is not UTF-8
         return ""
     for part in (*ISSUES, *HOMES):

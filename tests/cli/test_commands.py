@@ -205,11 +205,28 @@ class TestSchema:
     def test_a_folder_that_is_not_there(self, call, tmp_path):
         path = tmp_path / "none" / "s.json"
         code, _, err = call("schema", "--out", str(path))
-        assert (code, err) == (
-            2,
-            f"mtlkit: error: {path}: could not be written: No such file or directory. Create its "
-            f"folder, or put it back if it was moved, then repeat the command or resume the run\n",
-        )
+        assert code == 2
+        assert f"--out': {path}: the folder {path.parent} does not exist; create it\n" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("predict", "run", "new.csv", "--out", "none/p.csv"), "the folder none does not exist"),
+        (("export", "run", "--out", "none/m.onnx"), "the folder none does not exist"),
+        (("ops", "tune", "--out", "none/t.json"), "the folder none does not exist"),
+        (("lr-find", "r.yaml", "--out", "none/c.csv"), "the folder none does not exist"),
+        (("lr-find", "r.yaml", "--out", "c.png"), "c.png: expected a name that ends in .csv"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_refused_before_the_work(
+    call, arguments, message, tmp_path, monkeypatch
+):
+    """Neither the run nor the recipe exists, which would be the error of the work."""
+    monkeypatch.chdir(tmp_path)
+    code, out, err = call(*arguments)
+    assert (code, out) == (2, "")
+    assert message in err
 
 
 class TestPlugins:

@@ -8,6 +8,8 @@ from safetensors.torch import save
 
 from mtlkit.training.optimization.optimizer_state import OptimizerState
 
+PROGRESS = ("meter", "seconds", "peak_memory_bytes", "untrained", "logs")
+
 
 def digest(content):
     return xxhash.xxh3_128(content).hexdigest()
@@ -73,7 +75,7 @@ def save_checkpoint(folder, checkpoint, *_):
         "step": checkpoint.step,
         "torch": checkpoint.torch,
         "optimizer": checkpoint.optimizer.values,
-        "progress": checkpoint.progress,
+        "progress": {key: checkpoint.progress[key] for key in PROGRESS},
         "files": {name: digest(content) for name, content in files.items()},
     }
     (path / "state.json").write_text(f"{sealed(state)}\n")
