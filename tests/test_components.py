@@ -8,6 +8,8 @@ import pickle
 import re
 import types
 import typing
+from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
 
 import attrs
@@ -365,6 +367,17 @@ def test_a_copy_is_equal_and_of_the_same_class(name, again):
     assert repr(found) == repr(value)
 
 
+def choices_in(value):
+    """Yield the types of the choices in the options of `value` and of its parts."""
+    if isinstance(value, Enum):
+        yield type(value)
+    elif attrs.has(type(value)):
+        yield from choices_in([getattr(value, field.name) for field in attrs.fields(type(value))])
+    elif isinstance(value, Mapping | list | tuple):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from choices_in(part)
+
+
 def test_its_repr_is_python_that_makes_it_again(name):
     value = value_of(name)
     text = repr(value)
@@ -373,19 +386,7 @@ def test_its_repr_is_python_that_makes_it_again(name):
     words = {type(value).__name__: type(value), "RandomSplit": RandomSplit,
              "LabelMaps": LabelMaps, "BlockBranch": BlockBranch, "PosixPath": Path,
              "WindowsPath": Path, "Table": Table, "Images": Images}  # fmt: skip
-    choices = {
-        kind.__name__: kind
-        for kind in (
-            BranchSelection,
-            GradientLocation,
-            Faces,
-            HeadGradients,
-            Mode,
-            PointLoss,
-            Normalization,
-            Singular,
-        )
-    }
+    choices = {kind.__name__: kind for kind in choices_in(value)}
     plain = re.sub(r"<(\w+\.\w+): '[\w-]+'>", r"\1", text)  # how Python shows a choice
     assert eval(plain, {**words, **choices, "PCGrad": PCGrad}) == value
 

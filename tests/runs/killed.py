@@ -113,7 +113,7 @@ def main() -> None:
         elif killed % 3 == 0:
             pid = kill_after(folder, rng.randint(1, 4), rng.uniform(0.0, 0.01))
         else:
-            number = rng.randint(1, 20)
+            number = rng.randint(1, 40)
             pid = child(lambda number=number: sit_until_sync(folder, number))
         done = ended(pid)
         killed += not done

@@ -5,20 +5,18 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import attrs
 import pytest
 import torch
 
 from mtlkit.backbones import MLP
-from mtlkit.errors import AssemblyError, NotFiniteError, RunError
+from mtlkit.errors import AssemblyError, NotFiniteError
 from mtlkit.runs import execution
 from mtlkit.runs.fit import fit, resume
 from mtlkit.runs.storage.folder import RunFolder
 from mtlkit.runs.storage.plugin_agreement import differences
 from mtlkit.training import throughput
-from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.saved_steps import saved_steps
 from mtlkit.training.update import Updater
 
@@ -85,16 +83,6 @@ def test_many_differences_are_counted():
     assert found[-1] == "rank 1 alone has head a (acme 2.0)"
     assert len(found) == 14
     assert differences([first, first]) == []
-
-
-def test_processes_that_see_other_checkpoints_are_named(tmp_path):
-    class Apart(Ranks):
-        def texts(self, text, device):
-            return [text, "the checkpoint of step 4"]
-
-    session = SimpleNamespace(ranks=Apart(), device=None, folder=RunFolder(tmp_path))
-    with pytest.raises(RunError, match="got process 0 no checkpoint, process 1 the checkpoint of"):
-        execution._require_same_step(session, None)
 
 
 def test_a_resume_needs_no_pretrained_weights(start, points, monkeypatch):

@@ -49,7 +49,7 @@ def gains(results: Results) -> str:
     for name, result in results.items():
         for gain in result.gains():
             if gain["baseline"] == "equal":
-                mean, low, high = (signed(gain[key]) for key in ("mean", "low", "high"))
+                mean, low, high = (signed(gain[key], 2) for key in ("mean", "low", "high"))
                 mark = {"better": "**", "worse": "*"}.get(str(gain["verdict"]), "")
                 text = f"{mark}{mean}{mark} [{low}, {high}]"
                 cells.setdefault(str(gain["method"]), {})[name] = text
@@ -94,8 +94,8 @@ def published() -> str:
     return markdown(["method", *SHORT.values()], rows)
 
 
-def signed(value: object) -> str:
-    return f"{value:+.1f}".replace("-", MINUS)
+def signed(value: object, digits: int = 1) -> str:
+    return f"{value:+.{digits}f}".replace("-", MINUS)
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -1,30 +1,35 @@
 """Measure verification on photographs with networks trained on rendered faces alone.
 
-    python benchmarks/transfer.py PHOTOGRAPHS --out transfer.json
+    python benchmarks/transfer.py PHOTOGRAPHS --runs runs/transfer --out transfer.json
 
 PHOTOGRAPHS is a folder with the CMU Face Images at quarter resolution (T. Mitchell, 1997; UCI data
 set 124, CC BY 4.0): 624 files of 20 people, 32x30 pixels, such as an2i_left_angry_open_4.pgm. Every
-pair of photographs is scored, across poses, expressions and sunglasses. Each photograph is cut to
-the same square around the mean face; nothing is fitted to the photographs.
+pair of photographs is scored, across poses, expressions and sunglasses, in two ways: by the
+templates of the network, and by its features less their mean over the photographs, summed with
+those of the mirror images. The mean needs no labels; without it a domain's common part dominates
+the scores. Raw pixels are scored in both ways, too.
 
-Networks of all renderers have the same recipe, budget and people. Results are written after each
-network, and those in the file are not repeated.
+Photographs are cut to the same square around the mean face, as large as the renderer frames faces.
+Networks of all renderers have the same recipe, budget and people. Finished networks in RUNS are not
+trained again.
 """
 
 import argparse
 import itertools
 import json
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import fmean
-from tempfile import TemporaryDirectory
 
 import attrs
 import numpy as np
 import torch
+import torch.nn.functional as F
 from mtlkit_face.data.rendered import Rendered
 from mtlkit_face.identification.template import pixel_template
-from mtlkit_face.inference.model import open_model
+from mtlkit_face.inference.model import FaceModel, open_model
 from mtlkit_face.metrics.roc import roc
 from mtlkit_face.networks.yin_liu import s_cnn
 from PIL import Image
@@ -33,10 +38,11 @@ from torch import Tensor
 from mtlkit import Recipe, Train, fit
 from mtlkit.data import Loading
 from mtlkit.optim import SGD, Cosine
-from mtlkit.plugins import write_file
+from mtlkit.plugins import MultiTaskModel, write_file
+from mtlkit.runs import RunFolder, State
 
-BOX = (8, 8, 24, 24)
-"""Square of the mean face: left, top, right, bottom in pixels of a photograph."""
+SIDE, CENTER, ROW = 16, 16.0, 16.6
+"""Side of the square of a face at zoom 1, its middle column, and the row between eyes and mouth."""
 
 SIZE = 32
 FACES = Rendered(
@@ -49,20 +55,23 @@ FACES = Rendered(
     identity_amplitude=0.36,
     validation=0.0,
 )
-OLD_OPTIONS = {"jitter_px": 2.5, "exposure": 0.3, "noise": 0.02, "blur": 0.8}
-NEW_OPTIONS = {
+CAMERA = {
+    "jitter_px": 2.0,
+    "exposure": 0.3,
+    "noise": 0.02,
+    "blur": 0.8,
     "style": 2,
-    "accessories": 0.6,
-    "occlusion": 0.2,
-    "degradation": 0.8,
+    "accessories": 0.5,
+    "occlusion": 0.1,
+    "degradation": 0.5,
     "jitter_deg": 10.0,
 }
 RENDERERS = {
     "default": FACES,
-    "style-2": attrs.evolve(FACES, **OLD_OPTIONS, **NEW_OPTIONS),
-    "default-varied": attrs.evolve(FACES, **OLD_OPTIONS),
+    "style-2": attrs.evolve(FACES, **CAMERA, zoom=0.7),
+    "style-2-close": attrs.evolve(FACES, **CAMERA),
 }
-"""`default-varied` has the largest variation that style 1 offers."""
+"""`style-2-close` frames faces as the default does."""
 
 
 def recipe(faces: Rendered, seed: int) -> Recipe:
@@ -77,17 +86,32 @@ def recipe(faces: Rendered, seed: int) -> Recipe:
     )
 
 
-def photographs(folder: Path) -> tuple[Tensor, list[str], list[str]]:
+def photographs(folder: Path, zoom: float) -> tuple[Tensor, list[str], list[str]]:
     """Return the photographs (N, 1, H, W), their people and their poses."""
     files = sorted(folder.glob("*_4.pgm"))
     if not files:
         sys.exit(f"{folder}: got no file *_4.pgm, expected the CMU Face Images")
+    side = round(SIDE / zoom)
+    left, top = int(CENTER - side / 2 + 0.5), round(ROW - 0.54 * side)
+    box = (left, top, left + side, top + side)
     images = [
-        Image.open(file).crop(BOX).resize((SIZE, SIZE), Image.Resampling.BICUBIC) for file in files
+        Image.open(file).crop(box).resize((SIZE, SIZE), Image.Resampling.BICUBIC) for file in files
     ]
     names = [file.name.split("_") for file in files]
     pixels = torch.from_numpy(np.stack([np.asarray(image) for image in images]))
     return pixels.unsqueeze(1), [name[0] for name in names], [name[1] for name in names]
+
+
+def features(network: MultiTaskModel, images: Tensor) -> Tensor:
+    """Return the shared features (N, D) of images (N, C, H, W)."""
+    return network.all_features(images).shared
+
+
+def centered(function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """Return unit vectors (N, D): values of images plus those of mirror images, less their mean."""
+    with torch.inference_mode():
+        total = function(images) + function(images.flip(-1))
+    return F.normalize(total - total.mean(0), dim=1)
 
 
 def equal_errors(templates: Tensor, people: list[str], poses: list[str]) -> dict[str, float]:
@@ -104,34 +128,46 @@ def equal_errors(templates: Tensor, people: list[str], poses: list[str]) -> dict
     return rates
 
 
+def trained(name: str, seed: int, runs: Path, cache: Path | None) -> FaceModel:
+    """Return the network of a renderer and a seed, trained if RUNS lacks it."""
+    out = runs / f"{name}-{seed}"
+    status = RunFolder(out)
+    if not status.status_file.exists() or status.status().state is not State.FINISHED:
+        loading = Loading(cache=cache, workers=1)
+        fit(recipe(RENDERERS[name], seed), out, loading=loading, quiet=True, report=False)
+    return open_model(out)
+
+
 def main() -> None:
-    """Train the networks that the file lacks, and write the rates after each."""
+    """Train the networks that RUNS lacks, and write the rates of all after each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photographs", type=Path)
+    parser.add_argument("--runs", type=Path, default=Path("runs/transfer"))
     parser.add_argument("--out", type=Path, default=Path("transfer.json"))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--renderers", default=",".join(RENDERERS), help="separated by commas")
     parser.add_argument("--cache", type=Path, help="folder of rendered faces")
     options = parser.parse_args()
-    images, people, poses = photographs(options.photographs)
-    results = json.loads(options.out.read_text()) if options.out.exists() else {}
-    results["raw-pixels"] = {"0": equal_errors(pixel_template(images), people, poses)}
+    results: dict[str, dict[str, dict[str, float]]] = {}
     for seed, name in itertools.product(range(options.seeds), options.renderers.split(",")):
-        if str(seed) in results.setdefault(name, {}):
-            continue
-        with TemporaryDirectory() as folder:
-            out = Path(folder) / "run"
-            loading = Loading(cache=options.cache, workers=1)
-            fit(recipe(RENDERERS[name], seed), out, loading=loading, quiet=True, report=False)
-            templates = open_model(out).embed(images)
-        results[name][str(seed)] = equal_errors(templates, people, poses)
+        zoom = RENDERERS[name].zoom
+        images, people, poses = photographs(options.photographs, zoom)
+        model = trained(name, seed, options.runs, options.cache)
+        for way, templates in (
+            (f"raw pixels, zoom {zoom:g}, templates", pixel_template(images)),
+            (f"raw pixels, zoom {zoom:g}, centered", centered(pixel_template, images)),
+            (f"{name}, templates", model.embed(images)),
+            (f"{name}, centered", centered(partial(features, model.embedder.network), images)),
+        ):
+            rates = equal_errors(templates, people, poses)
+            key = "any" if way.startswith("raw") else f"seed {seed}"
+            results.setdefault(way, {})[key] = rates
+            sys.stdout.write(f"{way}, {key}: EER {rates['all']:.3f}\n")
         write_file(options.out, (json.dumps(results, indent=1) + "\n").encode())
-        sys.stdout.write(f"{name}, seed {seed}: EER {results[name][str(seed)]['all']:.3f}\n")
         sys.stdout.flush()
-    for name, seeds in results.items():
-        rates = [rate["all"] for rate in seeds.values()]
-        if rates:
-            sys.stdout.write(f"{name}: mean EER {fmean(rates):.3f} over {len(rates)} networks\n")
+    for way, seeds in results.items():
+        rate = fmean(rates["all"] for rates in seeds.values())
+        sys.stdout.write(f"{way}: mean EER {rate:.3f} of {len(seeds)}\n")
 
 
 if __name__ == "__main__":

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 
 import attrs
+import torch
 from torch import Tensor
 
 from mtlkit.backbones import Batch, SplittableBackbone
 from mtlkit.plugins import AssemblyError, LossTerm, Problem, member_of
-from mtlkit.routers import BranchOutputs, Features, Router, RouterModule, Wiring
+from mtlkit.routers import BranchesModule, BranchOutputs, Features, Router, RouterModule, Wiring
 
 
 class SharedPart(Enum):
@@ -60,42 +61,57 @@ def _second(task: str) -> str:
     return f"{task}.second"
 
 
-class SecondHeadRouter(RouterModule):
-    """Backbone of all tasks, and a second head of one task on its own part of the network."""
+class SecondBranch(BranchesModule):
+    """The second head, and the part of the network that it does not share."""
 
     def __init__(self, config: SecondHead, wiring: Wiring) -> None:
         super().__init__()
-        self.backbone = wiring.backbone
-        self.features = wiring.backbone.features
-        self.task, self.shares = config.task, config.shares
+        self.shares = config.shares
         if self.shares is SharedPart.STEM:
             if not isinstance(wiring.backbone, SplittableBackbone):
                 raise AssemblyError(
                     f"router: {type(wiring.backbone).__name__} cannot be split before its last "
                     f"block; use a backbone such as casia-net, or `shares: features`"
                 )
-            self.second_block = wiring.backbone.new_tail()
+            self.block = wiring.backbone.new_tail()
         elif self.shares is SharedPart.NOTHING:
-            self.second_backbone = wiring.new_backbone()
+            self.backbone = wiring.new_backbone()
         self.head = wiring.new_head(config.task, wiring.backbone.features)
 
-    def forward(self, inputs: Batch) -> Features:
-        if self.shares is SharedPart.NOTHING:
-            # what the second head reads stands where branches look for it
-            return Features(self.backbone(inputs), self.second_backbone(inputs))
-        if isinstance(self.backbone, SplittableBackbone):
-            maps = self.backbone.stem(inputs)
-            return Features(self.backbone.tail(maps), maps)
-        return Features(self.backbone(inputs))
-
-    def _second_features(self, features: Features) -> Tensor:
+    def _read(self, features: Features) -> Tensor:
         if self.shares is SharedPart.FEATURES:
             return features.shared
         assert features.maps is not None
         if self.shares is SharedPart.STEM:
-            block: Tensor = self.second_block(features.maps)
+            block: Tensor = self.block(features.maps)
             return block
         return features.maps
+
+    def losses(self, group: Tensor, features: Features, target: Tensor) -> Tensor:
+        return self.head.loss(self._read(features), target)
+
+    def outputs(self, features: Features) -> Tensor:
+        return self.head(self._read(features)).unsqueeze(1)
+
+
+class SecondHeadRouter(RouterModule):
+    """Backbone of all tasks, and a second head of one task for every sample."""
+
+    def __init__(self, config: SecondHead, wiring: Wiring) -> None:
+        super().__init__()
+        self.backbone = wiring.backbone
+        self.features = wiring.backbone.features
+        self.task = config.task
+        self.second = SecondBranch(config, wiring)
+
+    def forward(self, inputs: Batch) -> Features:
+        if self.second.shares is SharedPart.NOTHING:
+            # the second network's features take the place of the maps that branches read
+            return Features(self.backbone(inputs), self.second.backbone(inputs))
+        if isinstance(self.backbone, SplittableBackbone):
+            maps = self.backbone.stem(inputs)
+            return Features(self.backbone.tail(maps), maps)
+        return Features(self.backbone(inputs))
 
     def branch_present(
         self, present: Mapping[str, Tensor], targets: Mapping[str, Tensor]
@@ -103,8 +119,8 @@ class SecondHeadRouter(RouterModule):
         return {_second(self.task): present[self.task]}
 
     def branch_losses(self, features: Features, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        losses = self.head.loss(self._second_features(features), targets[self.task])
-        return {_second(self.task): losses}
+        target = targets[self.task]
+        return {_second(self.task): self.second.losses(torch.zeros_like(target), features, target)}
 
     def branch_outputs(
         self,
@@ -112,6 +128,6 @@ class SecondHeadRouter(RouterModule):
         logits: Mapping[str, Tensor],
         targets: Mapping[str, Tensor] | None,
     ) -> dict[str, BranchOutputs]:
-        outputs = self.head(self._second_features(features)).float().unsqueeze(1)
+        outputs = self.second.outputs(features).float()
         one = outputs.new_ones(len(outputs), 1)
         return {self.task: BranchOutputs(("second",), outputs, one, one)}

@@ -47,13 +47,13 @@ class ClaimResult:
 
         >>> part = ClaimPart(unit="gain", arms=("m-cnn", "s-cnn"))
         >>> Hypothesis(name="H", claim="", parts=lambda runs: [part]).test({}).evidence()
-        'no pair of seeds of m-cnn and s-cnn'
+        'no common seeds of m-cnn, s-cnn'
         """
         if self.state is ClaimState.NOT_RUN:
-            empty = [part.arms for part in self.parts if not part.values]
-            arms = dict.fromkeys(arm for names in empty for arm in names)
-            kind = "pair of seeds" if any(len(names) > 1 for names in empty) else "seed"
-            return f"no {kind} of {' and '.join(arms)}"
+            present = {arm for part in self.parts if part.values for arm in part.arms}
+            arms = dict.fromkeys(arm for part in self.parts if not part.values for arm in part.arms)
+            absent = [arm for arm in arms if arm not in present] or [*arms]
+            return f"no {'common ' if len(absent) > 1 else ''}seeds of {', '.join(absent)}"
         if self.state is not ClaimState.UNDECIDED:
             return f"p = {self.p:.2g}"
         missing = 0

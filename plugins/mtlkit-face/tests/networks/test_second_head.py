@@ -47,10 +47,10 @@ def test_the_second_loss_moves_what_is_shared_and_its_own_parts_alone(shares, mo
         name for name, part in parts.items() if all(p.grad is not None for p in part.parameters())
     }
     assert trained == moved
-    assert all(p.grad is not None for p in router.head.parameters())
-    separate = {SharedPart.STEM: "second_block", SharedPart.NOTHING: "second_backbone"}
+    assert all(p.grad is not None for p in router.second.head.parameters())
+    separate = {SharedPart.STEM: "block", SharedPart.NOTHING: "backbone"}
     if shares in separate:
-        block = getattr(router, separate[shares])
+        block = getattr(router.second, separate[shares])
         assert all(p.grad is not None for p in block.parameters())
 
 
@@ -70,7 +70,7 @@ def test_the_template_is_that_of_two_networks_of_one_group(shares):
 
 def test_two_networks_start_with_different_weights():
     router = network(SharedPart.NOTHING).router
-    first, second = (next(b.parameters()) for b in (router.backbone, router.second_backbone))
+    first, second = (next(b.parameters()) for b in (router.backbone, router.second.backbone))
     assert not torch.equal(first, second)
 
 

@@ -212,10 +212,13 @@ def test_the_best_side_task_is_selected_on_other_seeds():
 
 def test_a_claim_without_runs_names_the_networks_that_it_needs():
     texts = {result.name: result.evidence() for result in judge_all(HYPOTHESES, {})}
-    assert texts["H12"] == "no pair of seeds of m-cnn-batch-8 and m-cnn"
-    assert texts["H3"] == "no seed of m-cnn and m-cnn-harder and m-cnn-normalised"
+    assert texts["H12"] == "no common seeds of m-cnn-batch-8, m-cnn"
+    assert texts["H3"] == "no common seeds of m-cnn, m-cnn-harder, m-cnn-normalised"
     for name, arms in TRUE.items():
         assert all(arm in texts[name] for arm in arms), name
+    partial = {arm: {0: rank1(0.7)} for arm in ("m-cnn", "s-cnn", "s-cnn-l2")}
+    texts = {result.name: result.evidence() for result in judge_all(HYPOTHESES, partial)}
+    assert texts["H4"] == "no seeds of s-cnn-dropout"
 
 
 def test_verdicts_are_adjusted_for_the_number_of_claims():
