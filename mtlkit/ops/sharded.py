@@ -141,7 +141,7 @@ def _exchanged(values: Tensor, sizes: tuple[int, ...], shard: RowShard) -> Tenso
     parts = values.new_empty(shard.world * count, *values.shape[1:])
     counts = [count] * shard.world
     dist.all_to_all_single(parts, values.contiguous(), counts, [*sizes], group=shard.group)
-    return parts.unflatten(0, (shard.world, count))
+    return parts.reshape(shard.world, count, *values.shape[1:])
 
 
 def _gathered(values: Tensor, sizes: tuple[int, ...], shard: RowShard) -> Tensor:
