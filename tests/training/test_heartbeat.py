@@ -62,15 +62,16 @@ def test_an_error_among_processes_that_beat_is_its_own(pair):
     ("error", "kind", "words"),
     [
         (DataError("a.png: is broken"), RunError,
-         f"another process of this run failed: {NAME}: DataError: a.png: is broken"),
-        (KeyboardInterrupt(), InterruptedRunError, NAME + " was stopped"),
-        (InterruptedRunError("stopped"), InterruptedRunError, NAME + " was stopped"),
+         "another process of this run failed: {}: DataError: a.png: is broken"),
+        (KeyboardInterrupt(), InterruptedRunError, "{} was stopped"),
+        (InterruptedRunError("stopped"), InterruptedRunError, "{} was stopped"),
     ],
+    ids=["an error", "Ctrl-C", "a stop"],
 )  # fmt: skip
 def test_the_end_of_another_process_is_the_reason(pair, error, kind, words):
     with pytest.raises(type(error)), pair[1].beating(), pair[1].telling():
         raise error
-    with pytest.raises(RunError, match=words) as caught:
+    with pytest.raises(RunError, match=words.format(NAME)) as caught:
         failing(pair[0])
     assert type(caught.value) is kind
 
