@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from unittest.mock import Mock
 
+import attrs
 import pytest
 
 from mtlkit.comparison.execute.executor import LocalProcesses
@@ -154,6 +155,14 @@ def test_as_many_runs_start_as_their_resources_allow(monkeypatch, resources, gpu
     config = ExecutorConfig(resources=Resources(**resources))
     assert (config.slots, config.threads) == (slots, threads)
     assert ExecutorConfig(workers=5, resources=Resources(**resources)).slots == 5
+
+
+@pytest.mark.parametrize(("resources", "slots"), [({"cpus": 2}, 4), ({"gpus": 0.5}, 1), ({}, 1)])
+def test_resources_on_the_cpu_are_not_those_of_a_gpu(monkeypatch, resources, slots):
+    module = "mtlkit.comparison.execute.executor_config"
+    monkeypatch.setattr(f"{module}.available_cores", lambda: 8)
+    config = parse_executor_config(None, "cpu", ray=False)
+    assert attrs.evolve(config, resources=Resources(**resources)).slots == slots
 
 
 @pytest.mark.parametrize(
