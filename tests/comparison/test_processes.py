@@ -18,6 +18,7 @@ from mtlkit.comparison.execute.worker import Job, run_job
 from mtlkit.comparison.results.record import read_results
 from mtlkit.comparison.spec.resources import Resources
 from mtlkit.errors import InterruptedRunError, MissingExtraError, RunError
+from mtlkit.runs.storage.lock import lock_folder
 
 FILE = """
 problems: {plane: recipe.yaml}
@@ -190,3 +191,11 @@ def test_a_worker_without_the_folder_of_the_study_is_lost_and_not_failed(tmp_pat
     outcome = run_job(job)
     assert outcome.lost
     assert outcome.error.endswith("study.json; mount the study's folder there under the same path")
+
+
+def test_a_run_in_which_a_lost_worker_still_works_is_lost_and_not_failed(tmp_path, monkeypatch):
+    monkeypatch.setattr("mtlkit.comparison.execute.worker.PATIENCE", 0.1)
+    with lock_folder(tmp_path, "run"):
+        outcome = run_job(Job(recipe=None, path=tmp_path, catalog=None, loading=None))
+    assert outcome.lost
+    assert "another process is working on this run" in outcome.error
