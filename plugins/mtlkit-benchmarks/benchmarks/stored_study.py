@@ -87,9 +87,7 @@ def compact(record: Record, metrics: Sequence[TaskMetric]) -> Record:
     names = {metric.metric for metric in metrics}
 
     def kept(values: Mapping[str, float]) -> dict[str, float]:
-        return {
-            key: float(f"{value:.{DIGITS}g}") for key, value in values.items() if key in names
-        }
+        return {key: float(f"{value:.{DIGITS}g}") for key, value in values.items() if key in names}
 
     return attrs.evolve(
         record, folder="", seconds=round(record.seconds, 2),
