@@ -60,6 +60,15 @@ class MtlkitError(Exception):
         super().__init__("\n".join(lines))
         self.message_lines = lines
 
+    def lines_at(self, place: str) -> list[str]:
+        """Return the lines of the message, of which the first begins with `place`.
+
+        >>> MtlkitError("two faults:", "  a", "  b").lines_at("data")
+        ['data: two faults:', '  a', '  b']
+        """
+        first, *others = self.message_lines or ("",)
+        return [f"{place}: {first}", *others]
+
 
 class ComponentError(MtlkitError):
     """A component is unavailable under the given name."""

@@ -114,7 +114,8 @@ def resolved(
     problems = {}
     for name, problem in comparison.problems.items():
         train = problem.recipe.train
-        if not folder.study.exists():  # a study may continue on a smaller machine
+        # a study may continue on a smaller machine, and a cluster has others than this one
+        if not (folder.study.exists() or executor_config.cluster):
             refuse_too_many(train.threads, train.workers)
         if train.steps is not None and Budget.TIME in comparison.budgets:
             raise RunError(

@@ -61,6 +61,11 @@ def _labels_only(table: "Table", field: "attrs.Attribute[Any]", value: Any) -> N
         )
 
 
+def _units(table: "Table", field: "attrs.Attribute[Any]", value: Mapping[str, str]) -> None:
+    _labels_only(table, field, [label for label in value if label not in table.vectors])
+    units_of_numbers(table, field, value)
+
+
 def _vocabulary(table: "Table", field: "attrs.Attribute[Any]", value: Mapping[str, Any]) -> None:
     _labels_only(table, field, value)
     for label, names in value.items():
@@ -112,7 +117,7 @@ class Table(DataSource):
     numeric: tuple[str, ...] = attrs.field(
         default=(), converter=expand_names, validator=_labels_or_features
     )
-    units: Mapping[str, str] = attrs.field(factory=dict, validator=units_of_numbers)
+    units: Mapping[str, str] = attrs.field(factory=dict, validator=_units)
     vocabulary: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, validator=_vocabulary)
     key: str | None = None
     features: tuple[str, ...] | None = attrs.field(default=None, validator=_features)
@@ -194,7 +199,10 @@ def _feature_names(
 ) -> list[str]:
     """Return the columns of features; `DataError` if the table lacks a configured column."""
     known = rows[0].labels
-    for option, names in (("labels", config.labels), ("features", config.features or ())):
+    options = {
+        "labels": config.labels, "features": config.features or (), "numeric": config.numeric
+    }  # fmt: skip
+    for option, names in options.items():
         for name in names:
             if name not in known:
                 raise DataError(

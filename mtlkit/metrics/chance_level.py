@@ -41,4 +41,6 @@ def _constant_outputs(labels: Tensor, target: Target) -> Tensor:
     )
     if isinstance(target, MultiLabelTarget):
         means = means.logit().clamp(-100, 100)
-    return means.float().expand(labels.shape)
+    # large numbers that differ little, such as times, need float64
+    dtype = labels.dtype if labels.is_floating_point() else torch.float32
+    return means.to(dtype).expand(labels.shape)

@@ -144,7 +144,7 @@ def _merged_recipe(folders: Sequence[RunFolder], recipes: Sequence[Recipe]) -> R
     try:
         return merged.check()
     except RecipeError as cause:
-        raise RunError(f"the merged recipe cannot be used: {cause}") from cause
+        raise RunError(*cause.lines_at("the merged recipe cannot be used")) from cause
 
 
 def _base_weights(

@@ -8,6 +8,7 @@ import pytest
 
 from mtlkit.atomic_files import TEMPORARY
 from mtlkit.comparison import study as studies
+from mtlkit.comparison.execute.executor_config import ExecutorConfig
 from mtlkit.comparison.execute.plan import FinishedRuns, method_jobs, ready_runs
 from mtlkit.comparison.results.record import Record, Stage, read_results, record_to_line
 from mtlkit.comparison.results.store import StudyFolder
@@ -44,6 +45,15 @@ def test_recipes_that_differ_in_their_threads_can_be_gone_on_with(bench, monkeyp
     nobody = bench.worker(3)  # for which the place gives each run one thread
     bench.run(comparison, executor=nobody)
     assert nobody.made == []
+
+
+def test_the_cores_of_this_machine_do_not_limit_a_cluster(bench, monkeypatch):
+    monkeypatch.setattr("mtlkit.training.devices.cores.available_cores", lambda: 1)
+    comparison, folder = bench.load(TWO), StudyFolder(bench.folder / "study")
+    with pytest.raises(RunError, match=r"train\.threads: got 2, expected at most 1"):
+        studies.resolved(comparison, folder, ExecutorConfig())
+    kept = studies.resolved(comparison, folder, ExecutorConfig(cluster=True))
+    assert kept.problems["stated"].recipe.train.threads == 2
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from unittest.mock import Mock
 
+import attrs
 import pytest
 
 from mtlkit.comparison.execute.executor import LocalProcesses
@@ -17,6 +18,7 @@ from mtlkit.comparison.execute.worker import Job, run_job
 from mtlkit.comparison.results.record import read_results
 from mtlkit.comparison.spec.resources import Resources
 from mtlkit.errors import InterruptedRunError, MissingExtraError, RunError
+from mtlkit.runs.storage.lock import lock_folder
 
 FILE = """
 problems: {plane: recipe.yaml}
@@ -156,6 +158,14 @@ def test_as_many_runs_start_as_their_resources_allow(monkeypatch, resources, gpu
     assert ExecutorConfig(workers=5, resources=Resources(**resources)).slots == 5
 
 
+@pytest.mark.parametrize(("resources", "slots"), [({"cpus": 2}, 4), ({"gpus": 0.5}, 1), ({}, 1)])
+def test_resources_on_the_cpu_are_not_those_of_a_gpu(monkeypatch, resources, slots):
+    module = "mtlkit.comparison.execute.executor_config"
+    monkeypatch.setattr(f"{module}.available_cores", lambda: 8)
+    config = parse_executor_config(None, "cpu", ray=False)
+    assert attrs.evolve(config, resources=Resources(**resources)).slots == slots
+
+
 @pytest.mark.parametrize(
     ("resources", "message"),
     [
@@ -181,3 +191,11 @@ def test_a_worker_without_the_folder_of_the_study_is_lost_and_not_failed(tmp_pat
     outcome = run_job(job)
     assert outcome.lost
     assert outcome.error.endswith("study.json; mount the study's folder there under the same path")
+
+
+def test_a_run_in_which_a_lost_worker_still_works_is_lost_and_not_failed(tmp_path, monkeypatch):
+    monkeypatch.setattr("mtlkit.comparison.execute.worker.PATIENCE", 0.1)
+    with lock_folder(tmp_path, "run"):
+        outcome = run_job(Job(recipe=None, path=tmp_path, catalog=None, loading=None))
+    assert outcome.lost
+    assert "another process is working on this run" in outcome.error

@@ -175,6 +175,18 @@ def test_sources_that_do_not_fit_are_refused(second, options, message):
     assert str(raised.value).startswith(message)
 
 
+def test_every_line_of_a_sources_error_stays_a_line(tmp_path):
+    (tmp_path / "rows.csv").write_text("x,y\n1,one\n2,2\n3,three\n")
+    table = Table(file=tmp_path / "rows.csv", labels=("y",), numeric=("y",))
+    with pytest.raises(DataError) as raised:
+        Concat(sources={"a": table, "b": table}).load(Loading())
+    assert raised.value.message_lines == (
+        "data.sources.a: 2 labels cannot be used:",
+        "  rows.csv:2: y: expected a number, got 'one'",
+        "  rows.csv:4: y: expected a number, got 'three'",
+    )
+
+
 def test_two_labels_do_not_get_one_name():
     both = data_of(split_of(1, u=Categorical.of(["x"]), v=Categorical.of(["x"])))
     with pytest.raises(DataError, match="two labels would be called 'v'; choose another name"):

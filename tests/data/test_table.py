@@ -161,8 +161,8 @@ def test_columns_of_words_and_of_numbers_are_not_noted(tmp_path):
     (tmp_path / "rows.csv").write_text("\n".join(["word,number,y", *rows]) + "\n")
     table = Table(file="rows.csv", labels=("y",), fill=True)
     assert table.load(Loading(base=tmp_path)).notes == ()
-    with pytest.raises(DataError, match=r"data\.numeric: got 'z', expected one of"):
-        Table(file="rows.csv", labels=("y",), numeric=("z",)).load(Loading(base=tmp_path))
+    with pytest.raises(DataError, match=r"data\.numeric: the table has no column 'numbr'; did you"):
+        Table(file="rows.csv", labels=("y",), numeric=("numbr",)).load(Loading(base=tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -174,6 +174,10 @@ def test_columns_of_words_and_of_numbers_are_not_noted(tmp_path):
             "numeric: 'b' is neither a label nor a feature; expected one of a, c",
         ),
         ({"labels": ("a",), "features": ("a",)}, "features: 'a' is a label or the key"),
+        (
+            {"labels": ("a",), "numeric": ("b",), "units": {"b": "m"}},
+            "units: 'b' is not a label; the labels are a",
+        ),
     ],
 )
 def test_options_that_cannot_be_are_refused_at_once(options, message):

@@ -82,6 +82,8 @@ def test_the_chance_level_is_that_of_the_commonest_class_or_the_mean():
     sizes = torch.tensor([0.0, 4.0, math.nan])
     assert chance_level(MAE(), sizes, NumberTarget()) == 2.0
     assert chance_level(R2(), sizes, NumberTarget()) == pytest.approx(0)
+    times = 1.7e9 + torch.arange(40, dtype=torch.float64)
+    assert chance_level(MAE(), times, NumberTarget()) == 10
 
 
 def test_the_chance_level_of_the_likelihood_is_the_entropy_of_the_labels():

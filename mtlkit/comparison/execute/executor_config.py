@@ -54,12 +54,13 @@ class ExecutorConfig:
         """The number of runs at once on this machine: at most eight unless something states it."""
         if self.workers:
             return self.workers
-        gpus = [device for device in self.devices or _all_gpus() if device is not None]
+        named = [device for device in self.devices or _all_gpus() if device is not None]
+        gpus = [device for device in named if device != "cpu"]
         fitting = [there / need for _, need, there in self.limits()]
         if gpus:
             fitting.append(len(gpus) / (self.resources.gpus or 1))
         elif not self.resources.cpus:
-            fitting.append(min(available_cores(), 8))
+            fitting.append(len(named) or min(available_cores(), 8))
         return max(1, int(min(fitting)))
 
     def limits(self) -> list[tuple[str, float, float]]:

@@ -14,7 +14,7 @@ import attrs
 import torch
 
 from mtlkit.data.source import Loading
-from mtlkit.errors import InterruptedRunError, error_text
+from mtlkit.errors import InterruptedRunError, RunError, error_text
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe import Recipe
 from mtlkit.runs.fit_once import fit_once
@@ -71,6 +71,9 @@ def run_job(job: Job) -> Outcome:
     folder = RunFolder(job.path)
     try:
         _await(folder)
+    except RunError as cause:  # such as the worker on a machine that no longer answers
+        return Outcome(error=error_text(cause), lost=True)
+    try:
         fit_once(
             job.recipe,
             job.path,
@@ -88,7 +91,7 @@ def run_job(job: Job) -> Outcome:
 
 
 def _await(folder: RunFolder) -> None:
-    """Wait for the end of the worker of a comparison that was killed."""
+    """Wait for the end of a lost worker; `RunError` if it still works in the folder."""
     if (folder.path / LOCK).exists():
         with lock_folder(folder.path, "run", timeout=PATIENCE):
             pass

@@ -68,7 +68,7 @@ class SourceGroup(DataSource):
             try:
                 loaded[name] = _renamed(source.load(loading), self.rename.get(name, {}))
             except DataError as cause:
-                raise DataError(f"data.sources.{name}: {cause}") from cause
+                raise DataError(*cause.lines_at(f"data.sources.{name}")) from cause
         return loaded
 
     @abstractmethod

@@ -64,7 +64,8 @@ def store(name: str) -> None:
         copy.path.mkdir()
         for item in METADATA:
             copy_item(folder / item, copy.path / item)
-        lines = [record_to_line(compact(record, study.primary_metrics)) for record in study.records]
+        metrics = (*study.primary_metrics, *study.other_metrics)
+        lines = [record_to_line(compact(record, metrics)) for record in study.records]
         copy.results.write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
         write_reports(copy.path)
         shutil.rmtree(RESULTS / name, ignore_errors=True)
@@ -82,13 +83,11 @@ def copy_item(source: Path, target: Path) -> None:
 
 
 def compact(record: Record, metrics: Sequence[TaskMetric]) -> Record:
-    """Return the record with its primary metrics alone, and without its folder."""
-    primary = {metric.metric for metric in metrics}
+    """Return the record with the `metrics` alone, and without its folder."""
+    names = {metric.metric for metric in metrics}
 
     def kept(values: Mapping[str, float]) -> dict[str, float]:
-        return {
-            key: float(f"{value:.{DIGITS}g}") for key, value in values.items() if key in primary
-        }
+        return {key: float(f"{value:.{DIGITS}g}") for key, value in values.items() if key in names}
 
     return attrs.evolve(
         record, folder="", seconds=round(record.seconds, 2),

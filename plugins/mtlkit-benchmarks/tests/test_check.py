@@ -20,7 +20,11 @@ def test_an_empty_folder_gives_the_list_of_what_to_do(name, tmp_path):
     assert f"  1. get what is missing from {layout.page}" in lines
     with pytest.raises(DataError, match="the data set can be had from") as caught:
         source_of(name, tmp_path).load(Loading())
-    assert str(caught.value).count("got 0 files, expected") == len(layout.parts)
+    first, *faults, remedy = caught.value.message_lines
+    assert first.endswith(f": is not {layout.title}:")
+    assert all("got 0 files, expected" in fault for fault in faults)
+    assert len(faults) == len(layout.parts)
+    assert remedy.startswith("set the folder by `folder`")
 
 
 def check(*arguments):

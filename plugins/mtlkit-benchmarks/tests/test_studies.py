@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mtlkit import load_catalog
-from mtlkit.comparison import ComparisonResult, load_comparison
+from mtlkit.comparison import Budget, ComparisonResult, load_comparison
 
 pytest.importorskip("statsmodels", reason="needs the extra `compare`")
 
@@ -117,6 +117,9 @@ def test_a_study_continues_from_its_stored_records(scripts, points):
     whole = ComparisonResult(points / "stored/points").results
     assert len(whole.records) == 12
     assert not whole.missing()
+    metrics = {metric.metric for metric in whole.metrics("points")}
+    assert len(metrics) > len(whole.primary_metrics)
+    assert all(set(run.test) == metrics for run in whole.finals("points", "cagrad", Budget.EPOCHS))
     assert (points / "stored/points/figures/0.svg").exists()
     text = (points / "stored/points/results.jsonl").read_text()
     assert str(points) not in text + (points / "stored/points/report.md").read_text()

@@ -64,9 +64,9 @@ class Layout:
         """Raise `DataError` with everything that is missing in `folder`."""
         faults = self.faults(folder, complete=complete)
         if faults:
-            lines = "\n  ".join(faults)
             partial = "; `complete: false` reads a part of it" if complete else ""
             raise DataError(
-                f"{folder}: is not {self.title}:\n  {lines}\nset the folder by `folder`{partial}; "
-                f"the data set can be had from {self.page}"
+                f"{folder}: is not {self.title}:",
+                *(f"  {fault}" for fault in faults),
+                f"set the folder by `folder`{partial}; the data set can be had from {self.page}",
             )

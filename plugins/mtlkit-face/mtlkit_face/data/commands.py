@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from mtlkit.plugins import DataError, echo
+from mtlkit.plugins import DataError, OutputFile, echo
 from mtlkit_face.progress_bar import progress_bar
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -126,7 +126,9 @@ def pack_command(faces: Path, out: Path) -> None:
 @click.command(name="label-pose")
 @click.argument("run", type=FOLDER)
 @click.argument("faces", type=click.Path(exists=True, path_type=Path))
-@click.option("--out", type=NEW, required=True, help="Output table of labels, .csv or .parquet.")
+@click.option(
+    "--out", type=OutputFile(), required=True, help="Output table of labels, .csv or .parquet."
+)
 @click.option("--task", default="pose", show_default=True, help="Task that predicts the yaw.")
 @click.option(
     "--threshold",

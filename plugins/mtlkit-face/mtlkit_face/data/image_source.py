@@ -147,7 +147,7 @@ class FaceImageSource(DataSource):
 
     @property
     def label_targets(self) -> Mapping[str, type[Target]]:
-        classes = dict.fromkeys(self.classes, ClassTarget)
+        classes = dict.fromkeys(("subject", *self.classes), ClassTarget)
         return {**classes, **dict.fromkeys(self.numeric, NumberTarget)}
 
     @property

@@ -91,7 +91,8 @@ class SecondBranch(BranchesModule):
         return self.head.loss(self._read(features), target)
 
     def outputs(self, features: Features) -> Tensor:
-        return self.head(self._read(features)).unsqueeze(1)
+        logits: Tensor = self.head(self._read(features))
+        return logits.unsqueeze(1)
 
 
 class SecondHeadRouter(RouterModule):

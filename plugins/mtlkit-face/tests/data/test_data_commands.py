@@ -123,6 +123,7 @@ def test_label_pose_reads_records_and_writes_parquet(face, photographs, run):
     [
         (("--out", "poses.txt"), "--out: got poses.txt, expected a name that ends in .csv"),
         (("--out", "points.csv"), "points.csv: already exists; choose another name with --out"),
+        (("--out", "none/a.csv"), "none/a.csv: the folder none does not exist; create it"),
         (("--out", "a.csv", "--threshold", "2"), "--threshold: got 2.0, expected a number"),
         (("--out", "a.csv", "--task", "yaw"),
          "got no classes of 'yaw', expected one of: pose, light; choose one with --task"),

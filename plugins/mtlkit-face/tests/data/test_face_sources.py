@@ -42,6 +42,13 @@ def everything(split):
     return split.inputs[torch.arange(len(split))]
 
 
+def test_the_declared_labels_are_those_of_the_data(folder, tmp_path):
+    (tmp_path / "poses.csv").write_text("file,pose,yaw\n0000045/000.png,left,-30\n")
+    source = small(folder, labels=tmp_path / "poses.csv", classes=("pose",), numeric=("yaw",))
+    columns = loaded(source).train.columns
+    assert source.label_targets == {name: type(column.target) for name, column in columns.items()}
+
+
 def test_names_that_are_not_utf8_are_refused_or_listed_with_escapes(folder, tmp_path):
     (folder / "0000045" / "notes\udce9.txt").write_text("")
     assert list_folder(folder).other == [r"0000045/notes\xe9.txt"]
