@@ -104,7 +104,7 @@ def begin(
         require_same_plugins(catalog, ranks, device)
         folder = RunFolder(Path(out))
         session = RunSession(folder, recipe, loading, device, ranks, tuple(beside), report, catalog)
-        if or_resume and ranks.first_ones(folder.recipe.exists(), device):
+        if or_resume and ranks.first_ones(folder.recipe.is_file(), device):
             if ranks.first:
                 require_same_recipe(folder, text)
             return _continue(session, stack, quiet=quiet)

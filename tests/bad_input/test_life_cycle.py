@@ -158,6 +158,11 @@ class TestOrResume:
         (home / "run" / "notes.txt").write_text("mine")
         assert "run: is not empty" in refused(*TRAIN, "--or-resume")
 
+    def test_a_pipe_is_no_recipe_of_a_run(self, home, refused):
+        (home / "run").mkdir()
+        os.mkfifo(home / "run" / "recipe.yaml")  # reading it would wait for ever
+        assert "run: holds another run" in refused(*TRAIN, "--or-resume")
+
 
 class TestListed:
     def test_a_run_at_work_then_killed(self, home, call, whole):
