@@ -262,6 +262,25 @@ class TestSignals:
         assert call("resume", "run", "--quiet")[0] == 0
         assert results(home / "run") == results(home / "straight")
 
+    def test_in_a_validation_other_weights_are_not_rounded_twice(self, home, call, monkeypatch):
+        """The validation swaps the weights of this optimizer, which rounds them."""
+        pytest.importorskip("schedulefree")
+        data = ("--set", "optimizer=schedule-free", "--set", "train.checkpoint_every=100")
+        assert call(*TRAIN[:-1], "straight", *data)[0] == 0
+        plain, calls = loop.validation_metrics, []
+
+        def metrics(*arguments, **options):
+            calls.append(len(calls))
+            if len(calls) < 3:
+                os.kill(os.getpid(), signal.SIGUSR1)
+            return plain(*arguments, **options)
+
+        monkeypatch.setattr(loop, "validation_metrics", metrics)
+        assert call(*TRAIN, *data)[0] == 75
+        assert call("resume", "run", "--quiet")[0] == 75
+        assert call("resume", "run", "--quiet")[0] == 0
+        assert results(home / "run") == results(home / "straight")
+
     def test_an_ignored_hangup_stays_ignored(self, home, call, monkeypatch):
         before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
         try:
