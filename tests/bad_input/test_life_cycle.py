@@ -22,6 +22,7 @@ from mtlkit.runs.fit import fit, resume
 from mtlkit.runs.progress_display import shown
 from mtlkit.runs.storage.folder import RunFolder, State, Status
 from mtlkit.training import loop, validation
+from mtlkit.training.devices import cores
 from mtlkit.training.saved_steps import saved_steps
 from mtlkit.training.update import Updater
 
@@ -152,6 +153,19 @@ class TestOrResume:
             "run: holds the run of another recipe: got `epochs: 5`, expected `epochs: 3`; choose "
             "another folder, or undo the change"
         ) in refused(*TRAIN, "--or-resume", "--set", "train.epochs=5")
+
+    def test_a_machine_with_fewer_cores_continues_a_run(self, home, catalog, monkeypatch):
+        recipe = load_recipe(home / "good.yaml", catalog, ["train.threads=2"])
+        with monkeypatch.context() as patch:
+            at_update(patch, 2, lambda: os.kill(os.getpid(), signal.SIGUSR1))
+            patch.setattr(cores, "available_cores", lambda: 2)
+            with pytest.raises(InterruptedRunError):
+                fit(recipe, "run", catalog=catalog, quiet=True, or_resume=True)
+        monkeypatch.setattr(cores, "available_cores", lambda: 1)
+        with pytest.raises(RunError, match=r"train\.threads: got 2, expected at most 1"):
+            fit(recipe, "other", catalog=catalog, quiet=True, or_resume=True)
+        for _ in range(2):  # the second time it is finished
+            assert fit(recipe, "run", catalog=catalog, quiet=True, or_resume=True).metrics
 
     def test_a_folder_without_a_run_is_still_refused(self, home, refused):
         (home / "run").mkdir()
