@@ -67,7 +67,8 @@ def fit(
     another signal or the loss of a process; the run can then be resumed. Before the first
     checkpoint, any error but a `RunError` removes the folder.
     """
-    refuse_too_many(recipe.train.threads, recipe.train.workers)
+    if not (or_resume and RunFolder(Path(out)).recipe.is_file()):  # one goes on with fewer cores
+        refuse_too_many(recipe.train.threads, recipe.train.workers)
     return begin(
         recipe,
         out,
@@ -104,7 +105,7 @@ def begin(
         require_same_plugins(catalog, ranks, device)
         folder = RunFolder(Path(out))
         session = RunSession(folder, recipe, loading, device, ranks, tuple(beside), report, catalog)
-        if or_resume and ranks.first_ones(folder.recipe.exists(), device):
+        if or_resume and ranks.first_ones(folder.recipe.is_file(), device):
             if ranks.first:
                 require_same_recipe(folder, text)
             return _continue(session, stack, quiet=quiet)

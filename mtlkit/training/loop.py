@@ -208,10 +208,9 @@ class Training:
                 metrics = self._evaluate(model, split) if ranks.first else {}
             # all ranks decide on the same numbers
             metrics = json.loads(ranks.texts(json.dumps(metrics), self.context.device)[0])
-            if metrics is not None:
-                self.callbacks.after_evaluation(self.step, model, metrics)
-        if metrics is None:
-            self._stop()
+            if metrics is None:
+                self._stop()  # with the weights for evaluation: rounding them back changes bits
+            self.callbacks.after_evaluation(self.step, model, metrics)
         self._validation_due = False
 
     def _evaluate(self, model: MultiTaskModel, split: Split) -> dict[str, float] | None:

@@ -22,6 +22,7 @@ from mtlkit.runs.fit import fit, resume
 from mtlkit.runs.progress_display import shown
 from mtlkit.runs.storage.folder import RunFolder, State, Status
 from mtlkit.training import loop, validation
+from mtlkit.training.devices import cores
 from mtlkit.training.saved_steps import saved_steps
 from mtlkit.training.update import Updater
 
@@ -153,10 +154,28 @@ class TestOrResume:
             "another folder, or undo the change"
         ) in refused(*TRAIN, "--or-resume", "--set", "train.epochs=5")
 
+    def test_a_machine_with_fewer_cores_continues_a_run(self, home, catalog, monkeypatch):
+        recipe = load_recipe(home / "good.yaml", catalog, ["train.threads=2"])
+        with monkeypatch.context() as patch:
+            at_update(patch, 2, lambda: os.kill(os.getpid(), signal.SIGUSR1))
+            patch.setattr(cores, "available_cores", lambda: 2)
+            with pytest.raises(InterruptedRunError):
+                fit(recipe, "run", catalog=catalog, quiet=True, or_resume=True)
+        monkeypatch.setattr(cores, "available_cores", lambda: 1)
+        with pytest.raises(RunError, match=r"train\.threads: got 2, expected at most 1"):
+            fit(recipe, "other", catalog=catalog, quiet=True, or_resume=True)
+        for _ in range(2):  # the second time it is finished
+            assert fit(recipe, "run", catalog=catalog, quiet=True, or_resume=True).metrics
+
     def test_a_folder_without_a_run_is_still_refused(self, home, refused):
         (home / "run").mkdir()
         (home / "run" / "notes.txt").write_text("mine")
         assert "run: is not empty" in refused(*TRAIN, "--or-resume")
+
+    def test_a_pipe_is_no_recipe_of_a_run(self, home, refused):
+        (home / "run").mkdir()
+        os.mkfifo(home / "run" / "recipe.yaml")  # reading it would wait for ever
+        assert "run: holds another run" in refused(*TRAIN, "--or-resume")
 
 
 class TestListed:
@@ -254,6 +273,25 @@ class TestSignals:
         assert code == 75
         assert f"stopped after step {step} of 6" in err
         assert saved_steps(home / "run" / "checkpoints") == [step]
+        assert call("resume", "run", "--quiet")[0] == 0
+        assert results(home / "run") == results(home / "straight")
+
+    def test_in_a_validation_other_weights_are_not_rounded_twice(self, home, call, monkeypatch):
+        """The validation swaps the weights of this optimizer, which rounds them."""
+        pytest.importorskip("schedulefree")
+        data = ("--set", "optimizer=schedule-free", "--set", "train.checkpoint_every=100")
+        assert call(*TRAIN[:-1], "straight", *data)[0] == 0
+        plain, calls = loop.validation_metrics, []
+
+        def metrics(*arguments, **options):
+            calls.append(len(calls))
+            if len(calls) < 3:
+                os.kill(os.getpid(), signal.SIGUSR1)
+            return plain(*arguments, **options)
+
+        monkeypatch.setattr(loop, "validation_metrics", metrics)
+        assert call(*TRAIN, *data)[0] == 75
+        assert call("resume", "run", "--quiet")[0] == 75
         assert call("resume", "run", "--quiet")[0] == 0
         assert results(home / "run") == results(home / "straight")
 

@@ -8,6 +8,7 @@ from filelock import FileLock
 
 from mtlkit.checksums import sealed
 from mtlkit.comparison.results.listing import DAMAGED, list_runs
+from mtlkit.runs.storage.folder import RunFolder, State, Status
 from mtlkit.runs.storage.lock import LOCK, is_locked
 
 
@@ -51,6 +52,15 @@ def test_a_damaged_run_hides_no_other(copied, name, text):
     assert sum(each.state == "damaged" for each in found.values()) == 1
 
 
+def test_a_run_that_ended_before_its_data_was_loaded_shows_its_last_checkpoint(copied):
+    run = copied / "runs" / "plane" / "gls" / "trial0"
+    RunFolder(run).write_status(Status(state=State.FAILED))  # of a resume, without steps
+    shutil.rmtree(run / "checkpoints", ignore_errors=True)
+    (run / "checkpoints" / "step-00000007").mkdir(parents=True)
+    found = {each.path: each for each in list_runs(copied, inside=True)}
+    assert (found[run].state, found[run].progress) == ("failed", "7")
+
+
 def test_a_study_of_a_plugin_is_the_runs_in_it(copied):
     (copied / "study.json").write_text(sealed({"size": "small"}))
     assert [each.kind for each in list_runs(copied)] == ["run"] * 12
@@ -79,6 +89,10 @@ DAMAGE = {
     ),
     "status nested too deep": lambda run: (run / "status.json").write_text("[" * 100_000),
     "evaluation of another form": lambda run: (run / "evaluation.json").write_text("[]"),
+    "recipe that is a named pipe": lambda run: (
+        (run / "recipe.yaml").unlink(),
+        os.mkfifo(run / "recipe.yaml"),  # reading it would wait for ever
+    ),
     "date beyond the calendar": lambda run: os.utime(run / "status.json", (1e12, 1e12)),
 }
 

@@ -123,6 +123,18 @@ def test_so_is_one_whose_launcher_is_gone(pair, store, monkeypatch, capsys):
     assert str(error).startswith("the store of torchrun was lost: its process was killed, or its")
 
 
+def test_a_process_that_has_left_without_an_error_is_not_lost(pair, monkeypatch):
+    """The first process may work on alone, such as in hooks after the end of a run."""
+    monkeypatch.setattr(heartbeat, "SILENCE", 0.4)
+    first, second = pair
+    first._limit = heartbeat.SILENCE
+    with second.beating():
+        pass
+    for _ in range(40):
+        first._listen()
+    assert first._end is None
+
+
 def test_silence_while_this_process_is_stopped_too_does_not_count(store, monkeypatch):
     """As when a cluster suspends a job: the beats of this process are the clock."""
     monkeypatch.setattr(heartbeat, "SILENCE", 0.4)

@@ -12,7 +12,7 @@ from mtlkit.comparison.results.store import StudyFolder
 from mtlkit.errors import MtlkitError, RunError, did_you_mean
 from mtlkit.report.evaluation import Evaluation, MetricScale, read_metrics
 from mtlkit.runs.storage.changes import require_recipe
-from mtlkit.runs.storage.folder import RunFolder, State, Status, read_json
+from mtlkit.runs.storage.folder import RunFolder, State, Status, open_run, read_json
 from mtlkit.runs.storage.lock import is_locked
 from mtlkit.training.saved_steps import saved_steps
 
@@ -92,7 +92,7 @@ def _is_study(folder: StudyFolder) -> bool:
 def _as_found(path: Path, kind: str) -> ListedRun:
     """Return the run or study at `path`, in the state `DAMAGED` if its files are unreadable."""
     try:
-        return _study(StudyFolder(path)) if kind == "study" else _run(RunFolder(path))
+        return _study(StudyFolder(path)) if kind == "study" else _run(open_run(path))
     except Exception:  # one damaged run must not hide the others
         report = StudyFolder(path).report if kind == "study" else RunFolder(path).report
         date = _changed(path)
@@ -118,7 +118,7 @@ def _run(folder: RunFolder) -> ListedRun:
         kind="run",
         state=state,
         what=options.get("weighting.type", "?").partition("@")[0],
-        progress=f"{step} of {status.steps}" if status.steps else "",
+        progress=f"{step} of {status.steps}" if status.steps else f"{step or ''}",
         options=options,
         metrics=evaluation.metrics,
         scales=evaluation.scales,

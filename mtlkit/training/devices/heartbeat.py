@@ -35,6 +35,9 @@ GRACE = 60.0
 END = "end"
 """Key of the store for how the first process ended."""
 
+LEFT = b"left"
+"""In place of the beats of a process that has left without an error."""
+
 
 class Heartbeat:
     """Beats of the process `rank` of `world` in `store`, and its view of the others.
@@ -58,7 +61,10 @@ class Heartbeat:
 
     @contextmanager
     def beating(self) -> Iterator[None]:
-        """Beat until the body ends; all processes must have made their `Heartbeat`."""
+        """Beat until the body ends; all processes must have made their `Heartbeat`.
+
+        A process whose body ends without an error is not lost, while others may still work.
+        """
         stopped = threading.Event()
         thread = threading.Thread(target=self._beat, args=[stopped], name="heartbeat", daemon=True)
         thread.start()
@@ -67,6 +73,8 @@ class Heartbeat:
         finally:
             stopped.set()
             thread.join()
+        with contextlib.suppress(RuntimeError):  # the store may be lost
+            self._store.set(f"beats of {self._rank}", LEFT.decode())
 
     @contextmanager
     def telling(self) -> Iterator[None]:
@@ -130,8 +138,9 @@ class Heartbeat:
     def _listen(self) -> None:
         """Read the beats of the others, and how the first process ended."""
         for rank, before in self._counts.items():
-            self._counts[rank] = self._store.get(f"beats of {rank}")
-            self._silent[rank] = 0 if self._counts[rank] != before else self._silent[rank] + 1
+            count = self._counts[rank] = self._store.get(f"beats of {rank}")
+            heard = count != before or count == LEFT
+            self._silent[rank] = 0 if heard else self._silent[rank] + 1
             if self._silent[rank] * BEAT >= self._limit:
                 name = self._store.get(f"name of {rank}").decode()
                 self._put(

@@ -45,7 +45,10 @@ def without_compiler() -> Iterator[None]:
 
 @runtime_checkable
 class TrainEvalOptimizer(Protocol):
-    """An optimizer with other weights for training than for evaluation."""
+    """An optimizer with other weights for training than for evaluation.
+
+    Its state contains which of them the parameters have: a call for the same again has no effect.
+    """
 
     def train(self) -> None:
         """Give the parameters the weights for training."""
