@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mtlkit.assembly import assembly_of, encode_targets
-from mtlkit.atomic_files import write_file
+from mtlkit.atomic_files import disk_errors, replaced_folder, write_file
 from mtlkit.callbacks.averaging import recalculate_batch_norm
 from mtlkit.data.dataset import Data
 from mtlkit.data.source import Loading
@@ -25,6 +25,7 @@ from mtlkit.recipe_io import dump_recipe, load_recipe
 from mtlkit.routers.shared import Shared
 from mtlkit.runs.evaluate import evaluate_trained
 from mtlkit.runs.prediction.saved_model import read_assembly, read_weights, save_model
+from mtlkit.runs.report import write_report
 from mtlkit.runs.resume_checks import check_data
 from mtlkit.runs.run import Run
 from mtlkit.runs.run_data import load_data
@@ -97,19 +98,24 @@ def merge_runs(
         model.to(device)
         _recalculate(model, recipe, data, folder)
         refuse_taken(folder)
+        # whole or not at all: to resume a part of it would train another model
         with folder.locked():
-            facts = {
-                "runs": [str(path) for path in runs],
-                "scale": scale,
-                "base": base and str(base),
-            }
-            provenance = provenance_of(recipe, catalog, loading.base, device, 1)
-            write_json(folder.provenance, {**provenance, "merged": facts})
-            write_file(folder.recipe, dump_recipe(recipe, catalog).encode())
-            check_data(folder, data, recipe.tasks, assembly, catalog, (), Silence())
-            checksums = {folder.model.name: save_model(folder, tensors_of(model))}
-            folder.write_status(Status(state=State.FINISHED, checksums=checksums))
-            evaluate_trained(folder, recipe, model.eval(), data, device)
+            refuse_taken(folder)  # again, now that no other process can write to it
+            with disk_errors(folder.path), replaced_folder(folder.path) as whole:
+                partial = RunFolder(whole)
+                facts = {
+                    "runs": [str(path) for path in runs],
+                    "scale": scale,
+                    "base": base and str(base),
+                }
+                provenance = provenance_of(recipe, catalog, loading.base, device, 1)
+                write_json(partial.provenance, {**provenance, "merged": facts})
+                write_file(partial.recipe, dump_recipe(recipe, catalog).encode())
+                check_data(partial, data, recipe.tasks, assembly, catalog, (), Silence())
+                checksums = {partial.model.name: save_model(partial, tensors_of(model))}
+                partial.write_status(Status(state=State.FINISHED, checksums=checksums))
+                evaluate_trained(partial, recipe, model.eval(), data, device, beside=None)
+            write_report(folder.path)
     return Run(folder.path)
 
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from mtlkit.atomic_files import TEMPORARY
 from mtlkit.backbones import MLP, CasiaNet
 from mtlkit.cli import main
 from mtlkit.errors import RunError
@@ -124,6 +125,26 @@ def test_runs_that_do_not_fit_together_are_refused(runs, catalog, tmp_path):
     warm = run("warm", warm_start=WarmStart(run=runs[0], parts=("backbone",)))
     refused("give the run that all began with as `base`", warm, scale=0.3)
     refused("has no tensor router.backbone", runs, scale=0.3, base=tmp_path / "wide")
+
+
+def test_a_merge_that_is_stopped_leaves_no_part_and_can_be_repeated(
+    runs, catalog, tmp_path, monkeypatch
+):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    out = tmp_path / "merged"
+    with monkeypatch.context() as patched:
+        patched.setattr("mtlkit.runs.merge.evaluate_trained", stop)
+        with pytest.raises(KeyboardInterrupt):
+            merge_runs(runs, out, catalog=catalog)
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [".lock"]
+    killed = tmp_path / f"{TEMPORARY}merged"
+    killed.mkdir()
+    (killed / "recipe.yaml").write_text("tasks: {")
+    merged = merge_runs(runs, out, catalog=catalog)
+    assert merged.report.is_file()
+    assert not killed.exists()
 
 
 def test_the_command_prints_the_metrics(runs, tmp_path, capsys, monkeypatch, catalog):
