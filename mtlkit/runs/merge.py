@@ -29,6 +29,7 @@ from mtlkit.runs.report import write_report
 from mtlkit.runs.resume_checks import check_data
 from mtlkit.runs.run import Run
 from mtlkit.runs.run_data import load_data
+from mtlkit.runs.storage.changes import require_recipe
 from mtlkit.runs.storage.folder import (
     RunFolder,
     State,
@@ -75,6 +76,8 @@ def merge_runs(
     """
     catalog, loading = catalog or load_catalog(), loading or Loading()
     folders = [open_run(Path(path)) for path in runs]
+    for path in folders:
+        require_recipe(path, read_provenance(path))
     recipes = [load_recipe(folder.recipe, catalog) for folder in folders]
     weights = [read_weights(folder) for folder in folders]
     recipe = _merged_recipe(folders, recipes)

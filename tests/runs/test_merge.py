@@ -1,5 +1,7 @@
 """Merged runs: their weights, their metrics, and what is refused."""
 
+import shutil
+
 import attrs
 import pytest
 import torch
@@ -125,6 +127,14 @@ def test_runs_that_do_not_fit_together_are_refused(runs, catalog, tmp_path):
     warm = run("warm", warm_start=WarmStart(run=runs[0], parts=("backbone",)))
     refused("give the run that all began with as `base`", warm, scale=0.3)
     refused("has no tensor router.backbone", runs, scale=0.3, base=tmp_path / "wide")
+
+
+def test_a_run_whose_recipe_was_edited_is_refused(runs, catalog, tmp_path):
+    edited = shutil.copytree(runs[1], tmp_path / "edited")
+    recipe = edited / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("seed: 0", "seed: 1"))
+    with pytest.raises(RunError, match="was edited or damaged"):
+        merge_runs([edited], tmp_path / "merged", scale=0.3, catalog=catalog)
 
 
 def test_a_merge_that_is_stopped_leaves_no_part_and_can_be_repeated(
