@@ -15,7 +15,7 @@ from mtlkit.plugins.catalog import load_catalog
 from mtlkit.recipe import WarmStart
 from mtlkit.routers import MMoE
 from mtlkit.runs.evaluate import evaluate
-from mtlkit.runs.fit import fit
+from mtlkit.runs.fit import fit, resume
 from mtlkit.runs.merge import merge_runs
 from mtlkit.runs.storage.folder import read_json
 from mtlkit.testing.small_data import add_small_data, small_model, small_recipe
@@ -90,6 +90,17 @@ def test_one_run_merges_to_itself_and_evaluates_again(runs, catalog, tmp_path):
     assert merged.metrics == alone
     assert evaluate(merged.path, catalog=catalog).metrics == alone
     assert merged.report.is_file()
+
+
+def test_a_merged_run_is_not_trained_by_resume(runs, catalog, tmp_path):
+    merged = merge_runs(runs, tmp_path / "merged", catalog=catalog)
+    before = weights(merged.path)
+    metrics = merged.metrics
+    (merged.path / "evaluation.json").unlink()
+    with pytest.raises(RunError, match="merged: is a merge of other runs, expected a run that was"):
+        resume(merged.path, catalog=catalog, quiet=True)
+    assert evaluate(merged.path, catalog=catalog).metrics == metrics
+    assert all(torch.equal(value, before[name]) for name, value in weights(merged.path).items())
 
 
 def test_batch_norm_gets_the_statistics_of_the_merged_weights(catalog, tmp_path):
