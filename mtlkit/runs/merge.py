@@ -4,6 +4,7 @@ Paper: Gabriel Ilharco, Marco Tulio Ribeiro, Mitchell Wortsman, Suchin Gururanga
 Hannaneh Hajishirzi and Ali Farhadi, "Editing Models with Task Arithmetic", ICLR 2023.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -74,6 +75,8 @@ def merge_runs(
 
     Raises `RunError` if the runs do not fit together, and the errors of `evaluate`.
     """
+    if scale is not None and not math.isfinite(scale):
+        raise RunError(f"scale: got {scale}, expected a finite number, such as 0.3")
     catalog, loading = catalog or load_catalog(), loading or Loading()
     folders = [open_run(Path(path)) for path in runs]
     for path in folders:
@@ -197,6 +200,8 @@ def _merged(
                 origin = start[name].double()
                 mixed = origin + scale * (stacked - origin).sum(dim=0)
             merged[name] = mixed.to(value.dtype)
+            if not merged[name].isfinite().all():
+                raise RunError(f"{name}: the merged weights are not finite; use a smaller scale")
     return merged
 
 

@@ -137,6 +137,8 @@ def test_runs_that_do_not_fit_together_are_refused(runs, catalog, tmp_path):
     refused("did not begin with the same drawn weights", run("seed", seed=1), scale=0.3)
     warm = run("warm", warm_start=WarmStart(run=runs[0], parts=("backbone",)))
     refused("give the run that all began with as `base`", warm, scale=0.3)
+    refused("scale: got nan, expected a finite number", runs, scale=float("nan"))
+    refused("the merged weights are not finite; use a smaller scale", runs, scale=1e300)
     refused("has no tensor router.backbone", runs, scale=0.3, base=tmp_path / "wide")
 
 
