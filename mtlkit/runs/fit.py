@@ -182,6 +182,11 @@ def _continue(session: RunSession, stack: ExitStack, *, quiet: bool) -> Run:
     if ranks.first_ones(is_finished(folder), device):
         return _unchanged(folder, quiet=quiet or not ranks.first)
     before = read_provenance(folder)
+    if "merged" in before:
+        raise RunError(
+            f"{folder.path}: is a merge of other runs, expected a run that was trained; evaluate "
+            f"it by `mtlkit evaluate {folder.path}`, or repeat the merge in a new folder"
+        )
     base = Path(before["base"])
     session = attrs.evolve(session, loading=attrs.evolve(session.loading, base=base))
     if ranks.first:

@@ -4,6 +4,7 @@ Paper: Gabriel Ilharco, Marco Tulio Ribeiro, Mitchell Wortsman, Suchin Gururanga
 Hannaneh Hajishirzi and Ali Farhadi, "Editing Models with Task Arithmetic", ICLR 2023.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from mtlkit.assembly import assembly_of, encode_targets
-from mtlkit.atomic_files import write_file
+from mtlkit.atomic_files import disk_errors, replaced_folder, write_file
 from mtlkit.callbacks.averaging import recalculate_batch_norm
 from mtlkit.data.dataset import Data
 from mtlkit.data.source import Loading
@@ -25,9 +26,11 @@ from mtlkit.recipe_io import dump_recipe, load_recipe
 from mtlkit.routers.shared import Shared
 from mtlkit.runs.evaluate import evaluate_trained
 from mtlkit.runs.prediction.saved_model import read_assembly, read_weights, save_model
+from mtlkit.runs.report import write_report
 from mtlkit.runs.resume_checks import check_data
 from mtlkit.runs.run import Run
 from mtlkit.runs.run_data import load_data
+from mtlkit.runs.storage.changes import require_recipe
 from mtlkit.runs.storage.folder import (
     RunFolder,
     State,
@@ -72,8 +75,12 @@ def merge_runs(
 
     Raises `RunError` if the runs do not fit together, and the errors of `evaluate`.
     """
+    if scale is not None and not math.isfinite(scale):
+        raise RunError(f"scale: got {scale}, expected a finite number, such as 0.3")
     catalog, loading = catalog or load_catalog(), loading or Loading()
     folders = [open_run(Path(path)) for path in runs]
+    for path in folders:
+        require_recipe(path, read_provenance(path))
     recipes = [load_recipe(folder.recipe, catalog) for folder in folders]
     weights = [read_weights(folder) for folder in folders]
     recipe = _merged_recipe(folders, recipes)
@@ -97,19 +104,24 @@ def merge_runs(
         model.to(device)
         _recalculate(model, recipe, data, folder)
         refuse_taken(folder)
+        # whole or not at all: to resume a part of it would train another model
         with folder.locked():
-            facts = {
-                "runs": [str(path) for path in runs],
-                "scale": scale,
-                "base": base and str(base),
-            }
-            provenance = provenance_of(recipe, catalog, loading.base, device, 1)
-            write_json(folder.provenance, {**provenance, "merged": facts})
-            write_file(folder.recipe, dump_recipe(recipe, catalog).encode())
-            check_data(folder, data, recipe.tasks, assembly, catalog, (), Silence())
-            checksums = {folder.model.name: save_model(folder, tensors_of(model))}
-            folder.write_status(Status(state=State.FINISHED, checksums=checksums))
-            evaluate_trained(folder, recipe, model.eval(), data, device)
+            refuse_taken(folder)  # again, now that no other process can write to it
+            with disk_errors(folder.path), replaced_folder(folder.path) as whole:
+                partial = RunFolder(whole)
+                facts = {
+                    "runs": [str(path) for path in runs],
+                    "scale": scale,
+                    "base": base and str(base),
+                }
+                provenance = provenance_of(recipe, catalog, loading.base, device, 1)
+                write_json(partial.provenance, {**provenance, "merged": facts})
+                write_file(partial.recipe, dump_recipe(recipe, catalog).encode())
+                check_data(partial, data, recipe.tasks, assembly, catalog, (), Silence())
+                checksums = {partial.model.name: save_model(partial, tensors_of(model))}
+                partial.write_status(Status(state=State.FINISHED, checksums=checksums))
+                evaluate_trained(partial, recipe, model.eval(), data, device, beside=None)
+            write_report(folder.path)
     return Run(folder.path)
 
 
@@ -188,6 +200,8 @@ def _merged(
                 origin = start[name].double()
                 mixed = origin + scale * (stacked - origin).sum(dim=0)
             merged[name] = mixed.to(value.dtype)
+            if not merged[name].isfinite().all():
+                raise RunError(f"{name}: the merged weights are not finite; use a smaller scale")
     return merged
 
 

@@ -6,6 +6,7 @@ import shutil
 import pytest
 from filelock import FileLock
 
+from mtlkit.atomic_files import TEMPORARY
 from mtlkit.checksums import sealed
 from mtlkit.comparison.results.listing import DAMAGED, list_runs
 from mtlkit.runs.storage.folder import RunFolder, State, Status
@@ -64,6 +65,12 @@ def test_a_run_that_ended_before_its_data_was_loaded_shows_its_last_checkpoint(c
 def test_a_study_of_a_plugin_is_the_runs_in_it(copied):
     (copied / "study.json").write_text(sealed({"size": "small"}))
     assert [each.kind for each in list_runs(copied)] == ["run"] * 12
+
+
+def test_what_a_killed_process_left_is_not_listed(copied):
+    run = copied / "runs" / "plane" / "gls" / "trial0"
+    shutil.copytree(run, copied.parent / f"{TEMPORARY}merged")
+    assert [each.path for each in list_runs(copied.parent)] == [copied]
 
 
 def test_a_study_that_is_only_read_is_not_running(copied, monkeypatch):

@@ -1,10 +1,13 @@
 """Merged runs: their weights, their metrics, and what is refused."""
 
+import shutil
+
 import attrs
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from mtlkit.atomic_files import TEMPORARY
 from mtlkit.backbones import MLP, CasiaNet
 from mtlkit.cli import main
 from mtlkit.errors import RunError
@@ -12,7 +15,7 @@ from mtlkit.plugins.catalog import load_catalog
 from mtlkit.recipe import WarmStart
 from mtlkit.routers import MMoE
 from mtlkit.runs.evaluate import evaluate
-from mtlkit.runs.fit import fit
+from mtlkit.runs.fit import fit, resume
 from mtlkit.runs.merge import merge_runs
 from mtlkit.runs.storage.folder import read_json
 from mtlkit.testing.small_data import add_small_data, small_model, small_recipe
@@ -89,6 +92,17 @@ def test_one_run_merges_to_itself_and_evaluates_again(runs, catalog, tmp_path):
     assert merged.report.is_file()
 
 
+def test_a_merged_run_is_not_trained_by_resume(runs, catalog, tmp_path):
+    merged = merge_runs(runs, tmp_path / "merged", catalog=catalog)
+    before = weights(merged.path)
+    metrics = merged.metrics
+    (merged.path / "evaluation.json").unlink()
+    with pytest.raises(RunError, match="merged: is a merge of other runs, expected a run that was"):
+        resume(merged.path, catalog=catalog, quiet=True)
+    assert evaluate(merged.path, catalog=catalog).metrics == metrics
+    assert all(torch.equal(value, before[name]) for name, value in weights(merged.path).items())
+
+
 def test_batch_norm_gets_the_statistics_of_the_merged_weights(catalog, tmp_path):
     runs = trained(tmp_path, catalog, backbone=CasiaNet(width=0.1))
     merged = merge_runs(runs, tmp_path / "merged", catalog=catalog)
@@ -123,7 +137,37 @@ def test_runs_that_do_not_fit_together_are_refused(runs, catalog, tmp_path):
     refused("did not begin with the same drawn weights", run("seed", seed=1), scale=0.3)
     warm = run("warm", warm_start=WarmStart(run=runs[0], parts=("backbone",)))
     refused("give the run that all began with as `base`", warm, scale=0.3)
+    refused("scale: got nan, expected a finite number", runs, scale=float("nan"))
+    refused("the merged weights are not finite; use a smaller scale", runs, scale=1e300)
     refused("has no tensor router.backbone", runs, scale=0.3, base=tmp_path / "wide")
+
+
+def test_a_run_whose_recipe_was_edited_is_refused(runs, catalog, tmp_path):
+    edited = shutil.copytree(runs[1], tmp_path / "edited")
+    recipe = edited / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("seed: 0", "seed: 1"))
+    with pytest.raises(RunError, match="was edited or damaged"):
+        merge_runs([edited], tmp_path / "merged", scale=0.3, catalog=catalog)
+
+
+def test_a_merge_that_is_stopped_leaves_no_part_and_can_be_repeated(
+    runs, catalog, tmp_path, monkeypatch
+):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    out = tmp_path / "merged"
+    with monkeypatch.context() as patched:
+        patched.setattr("mtlkit.runs.merge.evaluate_trained", stop)
+        with pytest.raises(KeyboardInterrupt):
+            merge_runs(runs, out, catalog=catalog)
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [".lock"]
+    killed = tmp_path / f"{TEMPORARY}merged"
+    killed.mkdir()
+    (killed / "recipe.yaml").write_text("tasks: {")
+    merged = merge_runs(runs, out, catalog=catalog)
+    assert merged.report.is_file()
+    assert not killed.exists()
 
 
 def test_the_command_prints_the_metrics(runs, tmp_path, capsys, monkeypatch, catalog):

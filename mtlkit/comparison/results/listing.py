@@ -7,6 +7,7 @@ from pathlib import Path
 
 import attrs
 
+from mtlkit.atomic_files import TEMPORARY
 from mtlkit.comparison.results.differences import flat_yaml
 from mtlkit.comparison.results.store import StudyFolder
 from mtlkit.errors import MtlkitError, RunError, did_you_mean
@@ -73,6 +74,7 @@ def list_runs(folder: Path, *, inside: bool = False) -> list[ListedRun]:
 def _found(folder: Path, inside: bool) -> Iterator[ListedRun]:
     for name, below, files in os.walk(folder):
         path = Path(name)
+        below[:] = [child for child in below if not child.startswith(TEMPORARY)]
         if "study.json" in files and _is_study(StudyFolder(path)):
             yield _as_found(path, "study")
             below[:] = ["runs"] if inside and "runs" in below else []
