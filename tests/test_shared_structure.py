@@ -237,7 +237,7 @@ def test_the_second_view_is_predicted_by_running_covariances():
     projected = head.first(first).detach()
     design = torch.cat([projected, torch.ones(2000, 1)], dim=1)
     best = design @ torch.linalg.lstsq(design, second).solution
-    torch.testing.assert_close(predicted, best, rtol=0.05, atol=0.05)
+    torch.testing.assert_close(predicted.float(), best, rtol=0.05, atol=0.05)
 
 
 def test_deep_cca_correlates_the_halves_of_digits_more_than_linear_cca():

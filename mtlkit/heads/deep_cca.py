@@ -104,7 +104,8 @@ class DeepCCAHead(HeadModule):
 
     def loss(self, features: Tensor, target: Tensor) -> Tensor:
         complete = ~target.isnan().any(dim=1)
-        known = ((target - self.label_mean) / self.label_std).float()
+        known = (target - self.label_mean) / self.label_std
+        known = known.to(self.first.weight.dtype)
         label = torch.where(complete.unsqueeze(1), known, 0.0)
         count = complete.sum()
         present = complete.unsqueeze(1).double()

@@ -107,6 +107,7 @@ EXAMPLES = {
     "weightings/fixed": Fixed(weights={"side": 0.5, "rare": 0.0}),
 }
 CHANCE = "projects on the other tasks' gradients in an order drawn by chance, as published"
+SENT_ONCE = "a tracker's run holds events with the time of sending; those after the checkpoint are sent once"
 EXCUSES = {
     "heads/deep-cca": {
         "averages-the-present-elements": "a correlation is of whole vectors, and of a batch",
@@ -115,13 +116,13 @@ EXCUSES = {
         "discards-events-after-the-checkpoint": "event files are only ever appended to, with "
         "the time of writing; TensorBoard itself hides what came after the step",
     },
+    "loggers/mlflow": {"discards-events-after-the-checkpoint": SENT_ONCE},
     **{
         f"loggers/{tracker}": {
-            "flushes-to-disk": "a tracker has a store of its own, outside of the run's folder",
-            "discards-events-after-the-checkpoint": "a tracker's run holds events with the time of "
-            "sending; those after the checkpoint are sent once",
+            "flushes-to-disk": "its package writes when it chooses to",
+            "discards-events-after-the-checkpoint": SENT_ONCE,
         }
-        for tracker in ("wandb", "mlflow", "trackio")
+        for tracker in ("wandb", "trackio")
     },
     "weightings/pcgrad": {"ignores-the-order-of-tasks": CHANCE},
     "weightings/gradvac": {"ignores-the-order-of-tasks": CHANCE},

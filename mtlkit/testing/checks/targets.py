@@ -28,7 +28,9 @@ def accepts_its_labels_only(subject: Subject) -> None:
     """`check` accepts labels of its shape and dtype, and refuses others."""
     labels = labels_of(subject.value, SAMPLES, subject.example.labels)
     subject.value.check(labels)
-    others = {"another shape": labels.unsqueeze(-1), "another dtype": labels.to(torch.float64)}
+    accepted = (subject.value.dtype, *subject.value.wider)
+    dtype = next(kind for kind in (torch.float16, torch.int32) if kind not in accepted)
+    others = {"another shape": labels.unsqueeze(-1), "another dtype": labels.to(dtype)}
     for what, other in others.items():
         try:
             subject.value.check(other)
