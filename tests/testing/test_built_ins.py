@@ -107,7 +107,10 @@ EXAMPLES = {
     "weightings/fixed": Fixed(weights={"side": 0.5, "rare": 0.0}),
 }
 CHANCE = "projects on the other tasks' gradients in an order drawn by chance, as published"
-SENT_ONCE = "a tracker's run holds events with the time of sending; those after the checkpoint are sent once"
+SENT_ONCE = (
+    "a tracker's run holds events with the time of sending; those after the checkpoint are sent "
+    "once"
+)
 EXCUSES = {
     "heads/deep-cca": {
         "averages-the-present-elements": "a correlation is of whole vectors, and of a batch",
