@@ -67,7 +67,7 @@ def fit(
     another signal or the loss of a process; the run can then be resumed. Before the first
     checkpoint, any error but a `RunError` removes the folder.
     """
-    if not (or_resume and RunFolder(Path(out)).recipe.is_file()):  # one goes on with fewer cores
+    if not (or_resume and RunFolder(Path(out)).recipe.is_file()):  # one continues with fewer cores
         refuse_too_many(recipe.train.threads, recipe.train.workers)
     return begin(
         recipe,
