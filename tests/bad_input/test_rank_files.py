@@ -97,7 +97,7 @@ def folder(home, call, monkeypatch):
 
 
 def resumed(home, call, whole):
-    """Whether one process continues the run to the weights of a run that nothing disturbed."""
+    """Return whether one process continues the run to the weights of an uninterrupted one."""
     assert call("resume", "run", "--quiet")[0] == 0
     name = "model.safetensors"
     return (home / "run" / name).read_bytes() == (whole / name).read_bytes()
@@ -176,7 +176,7 @@ def test_folders_of_machines_that_share_no_disk_are_refused(folder, home):
 
 @pytest.mark.parametrize("part", ["model.process-2", "weighting.safetensors", "state.json"])
 def test_a_full_disk_of_one_process_is_an_error_of_all(folder, monkeypatch, part):
-    """All are told, because one that is not would wait for the others."""
+    """All processes get the error; one without it would wait for the others."""
     before = {path: path.read_bytes() for path in folder.parent.rglob("*.*") if path.is_file()}
     write, write_bytes = checkpoint.write_tensors, type(folder).write_bytes
 

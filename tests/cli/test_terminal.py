@@ -75,7 +75,7 @@ def test_errors_of_options_are_escaped(capsys):
 
 
 BREAK = "x\nFAKE\x1b[31m"
-"""A name that would print a line of its own, in red."""
+"""A name that contains a line feed and the code of red text."""
 
 
 @pytest.fixture(scope="module")

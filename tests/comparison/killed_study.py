@@ -1,4 +1,4 @@
-"""A process of its own that runs a comparison with two workers, or on a Ray cluster.
+"""Run a comparison in a separate process, with two workers or on a Ray cluster.
 
 Usage: killed_study.py FOLDER [ADDRESS].
 """

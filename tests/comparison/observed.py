@@ -1,4 +1,4 @@
-"""What a test sees of a study that another process runs: its tables, and its workers."""
+"""Observe a study of another process: its tables, and its workers."""
 
 import time
 from pathlib import Path
@@ -8,6 +8,20 @@ import attrs
 from mtlkit.comparison.results.record import read_results
 from mtlkit.comparison.results.summary import summary
 from mtlkit.runs.storage.folder import RunFolder
+
+LONG = """
+problems:
+  plane:
+    recipe: recipe.yaml
+    set:
+      - train.epochs=8
+      - train.checkpoint_every=2
+      - "callbacks=[{type: gate, step: 5, until: GATE}]"
+weightings: [gls]
+seeds: 2
+without: {log: for speed, tuned: for speed, rlw: for speed, single-task: for speed}
+"""
+"""A comparison whose runs wait at step 5 until the file GATE exists."""
 
 CLOCKS = {"seconds", "peak_memory_bytes", "retries"}
 """Columns that depend on the clock and on what happened to workers."""
@@ -50,7 +64,7 @@ def workers_in_training(study):
 
 
 def is_alive(process):
-    """Whether the process exists and is no zombie."""
+    """Return whether the process exists and has not ended."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:

@@ -18,19 +18,6 @@ from mtlkit.comparison.spec.resources import Resources
 from mtlkit.errors import RunError
 from mtlkit.recipe import Train
 
-LONG = """
-problems:
-  plane:
-    recipe: recipe.yaml
-    set:
-      - train.epochs=8
-      - train.checkpoint_every=2
-      - "callbacks=[{type: gate, step: 5, until: GATE}]"
-weightings: [gls]
-seeds: 2
-without: {log: for speed, tuned: for speed, rlw: for speed, single-task: for speed}
-"""
-
 CRASHES = """
 problems: {plane: recipe.yaml}
 weightings: [{name: faulty, weighting: {type: explosive, by: SIGSEGV}}]
@@ -62,7 +49,7 @@ def test_a_study_that_loses_workers_machines_and_its_driver_ends_with_the_same_t
 ):
     machine = cluster.add_node(num_cpus=1)
     gate = bench.folder / "gate"
-    comparison = bench.load(LONG.replace("GATE", str(gate)))
+    comparison = bench.load(observed.LONG.replace("GATE", str(gate)))
     gate.touch()
     whole = bench.run(comparison, "whole", executor=bench.worker(1))
     gate.unlink()  # now every run waits after its second checkpoint
@@ -122,7 +109,7 @@ class FakeRay:
 
 
 def requested(monkeypatch, train, machines, config):
-    """What a run with the options `train` asks for, and how many run at once."""
+    """Return the resources of a run with the options `train`, and the number of runs at once."""
     ray = FakeRay(*machines)
     monkeypatch.setattr("mtlkit.comparison.execute.ray_executor.require_ray", lambda: ray)
     executor = RayTasks(attrs.evolve(config, cluster=True))

@@ -22,19 +22,6 @@ seeds: 1
 without: {log: for speed, tuned: for speed, rlw: for speed, single-task: for speed}
 """
 
-LONG = """
-problems:
-  plane:
-    recipe: recipe.yaml
-    set:
-      - train.epochs=8
-      - train.checkpoint_every=2
-      - "callbacks=[{type: gate, step: 5, until: GATE}]"
-weightings: [gls]
-seeds: 2
-without: {log: for speed, tuned: for speed, rlw: for speed, single-task: for speed}
-"""
-
 CRASHES = """
 problems: {plane: recipe.yaml}
 weightings:
@@ -47,7 +34,7 @@ without: {log: for speed, tuned: for speed, rlw: for speed, single-task: for spe
 
 def test_a_study_whose_worker_and_driver_are_killed_ends_with_the_same_table(bench, observed):
     gate = bench.folder / "gate"
-    comparison = bench.load(LONG.replace("GATE", str(gate)))
+    comparison = bench.load(observed.LONG.replace("GATE", str(gate)))
     gate.touch()
     whole = bench.run(comparison, "whole", executor=bench.worker(1))
     gate.unlink()  # now every run waits after its second checkpoint

@@ -9,7 +9,7 @@ from mtlkit.comparison.execute.executor import Executor
 from mtlkit.comparison.execute.worker import Job, Outcome
 
 RETRIES = 3
-"""How often one command starts a lost run again."""
+"""Number of times that one command restarts a lost run."""
 
 OnLost = Callable[[str, str], None]
 """Callback with the key of a run that was lost and is started again, and the reason."""
