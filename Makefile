@@ -11,7 +11,7 @@ DEMO := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 
 .PHONY: help setup demo test test-ray bench bench-verdict bench-gpu docs
 help:
-	@echo "make demo    render faces, train the p-CNN, evaluate it, write a report (about 4 minutes)"
+	@echo "make demo    render faces, train the p-CNN, evaluate it, write a report (about 3 minutes)"
 	@echo "make test    all tests and checks"
 	@echo "make test-ray   the tests of studies on Ray, in an environment with Ray (285 MB)"
 	@echo "make bench   the benchmarks (the ops' part takes 10 minutes)"

@@ -40,12 +40,31 @@ if "train" in sys.orig_argv and "--nproc-per-node" not in sys.orig_argv:  # not 
 """
 """Signals at two updates, each once, to the run or to its torchrun."""
 
+WAIT = """
+import sys
+import time
+from pathlib import Path
+
+if "train" in sys.orig_argv:
+    from mtlkit.training.update import Updater
+
+    plain = Updater.update
+
+    def update(self, step, *rest):
+        while step == 30 and not Path("signaled").exists():
+            time.sleep(0.01)
+        return plain(self, step, *rest)
+
+    Updater.update = update
+"""
+"""Wait in an update until the script has sent its signal, however fast the machine is."""
+
 STUBS = {
     "srun": 'exec "$@"',
     "scontrol": 'echo "$@" >> queue',
     "curl": 'echo "$@" > asked; ls runs/points/checkpoints/step-* > listed 2>/dev/null && '
             "[ ! -e taken ] && touch taken",  # once the run has begun
-    "sleep": f"exec {shutil.which('sleep')} 0.05",
+    "sleep": f"[ ! -e taken ] || touch signaled; exec {shutil.which('sleep')} 0.05",  # after kill
 }  # fmt: skip
 """Commands that stand for those of SLURM and of a cloud."""
 
@@ -124,7 +143,7 @@ def test_a_job_is_put_back_into_the_queue(folder, same_model):
 
 
 def test_a_taken_instance_saves_a_checkpoint(folder, same_model):
-    (folder / "sitecustomize.py").write_text("")
+    (folder / "sitecustomize.py").write_text(WAIT)
     assert run(folder, "spot.sh").returncode == 75
     assert (folder / "taken").exists()
     assert "169.254.169.254" in (folder / "asked").read_text()
