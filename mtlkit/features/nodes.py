@@ -1,7 +1,5 @@
 """Vectors of the nodes of graphs, or of the elements of sets, of different sizes."""
 
-from typing import ClassVar
-
 import attrs
 from torch import Tensor
 
@@ -28,9 +26,9 @@ class NodeFeatures(FeatureSpec):
     [[5.0], [3.0]]
     """
 
-    kind: ClassVar[str] = "nodes"
-    shape: ClassVar[str] = "(M, D)"
-    dims: ClassVar[int] = 2
+    kind = "nodes"
+    shape = "(M, D)"
+    dims = 2
 
     width: int = attrs.field(validator=at_least(1))
 

@@ -1,7 +1,5 @@
 """A sequence of vectors for each sample."""
 
-from typing import ClassVar
-
 import attrs
 import torch
 from torch import Tensor
@@ -21,9 +19,9 @@ class TokenFeatures(FeatureSpec):
     token counts.
     """
 
-    kind: ClassVar[str] = "tokens"
-    shape: ClassVar[str] = "(N, L, D)"
-    dims: ClassVar[int] = 3
+    kind = "tokens"
+    shape = "(N, L, D)"
+    dims = 3
 
     width: int = attrs.field(validator=at_least(1))
 

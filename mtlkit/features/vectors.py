@@ -1,7 +1,5 @@
 """One vector for each sample."""
 
-from typing import ClassVar
-
 import attrs
 from torch import Tensor
 
@@ -13,9 +11,9 @@ from mtlkit.features.base import Context, FeatureSpec
 class VectorFeatures(FeatureSpec):
     """One vector for each sample: features (N, `width`)."""
 
-    kind: ClassVar[str] = "vectors"
-    shape: ClassVar[str] = "(N, D)"
-    dims: ClassVar[int] = 2
+    kind = "vectors"
+    shape = "(N, D)"
+    dims = 2
 
     width: int = attrs.field(validator=at_least(1))
 

@@ -5,7 +5,6 @@ Object Detection", ICCV 2017 (the option `focal`).
 """
 
 from collections.abc import Mapping
-from typing import ClassVar
 
 import attrs
 from torch import Tensor, nn
@@ -20,7 +19,6 @@ from mtlkit.heads.layers import output_layers, sizes
 from mtlkit.heads.linear import LinearHead
 from mtlkit.heads.op_choice import implementation_for
 from mtlkit.metrics.accuracy import Accuracy
-from mtlkit.metrics.base import Metric
 from mtlkit.ops.dispatch.choice import AUTO, left_open
 from mtlkit.ops.linear import LINEAR_CROSS_ENTROPY
 from mtlkit.targets.base import Target
@@ -41,8 +39,8 @@ class Classification(Head):
     implementation of the loss by its name in `mtlkit ops list`, for a head without these options.
     """
 
-    targets: ClassVar[tuple[type[Target], ...]] = (ClassTarget,)
-    default_metrics: ClassVar[tuple[Metric, ...]] = (Accuracy(),)
+    targets = (ClassTarget,)
+    default_metrics = (Accuracy(),)
 
     classes: int | None = attrs.field(default=None, validator=optional(at_least(1)))
     label_smoothing: float = attrs.field(default=0.0, validator=between(0, 1))

@@ -7,7 +7,6 @@ Detection", ICCV 2017 (the option `focal`).
 """
 
 from collections.abc import Mapping
-from typing import ClassVar
 
 import attrs
 import torch.nn.functional as F
@@ -24,7 +23,6 @@ from mtlkit.heads.layers import map_layers, sizes
 from mtlkit.heads.linear import LinearHead
 from mtlkit.heads.maps import MapHead
 from mtlkit.metrics.accuracy import Accuracy
-from mtlkit.metrics.base import Metric
 from mtlkit.metrics.mean_iou import MeanIoU
 from mtlkit.targets.base import Target
 from mtlkit.targets.class_map import ClassMapTarget
@@ -41,9 +39,9 @@ class Segmentation(Head):
     `label_smoothing` are those of `classification`.
     """
 
-    targets: ClassVar[tuple[type[Target], ...]] = (ClassMapTarget,)
-    reads: ClassVar[tuple[type[FeatureSpec], ...]] = (MapFeatures,)
-    default_metrics: ClassVar[tuple[Metric, ...]] = (MeanIoU(), Accuracy())
+    targets = (ClassMapTarget,)
+    reads = (MapFeatures,)
+    default_metrics = (MeanIoU(), Accuracy())
 
     hidden: tuple[int, ...] = attrs.field(default=(), validator=sizes)
     atrous: tuple[int, ...] = attrs.field(default=(), validator=sizes)

@@ -1,7 +1,6 @@
 """A class for each token of a sequence."""
 
 from collections.abc import Mapping
-from typing import ClassVar
 
 import attrs
 from torch import Tensor, nn
@@ -16,7 +15,6 @@ from mtlkit.heads.cross_entropy import LinearCrossEntropy
 from mtlkit.heads.layers import sizes
 from mtlkit.heads.linear import LinearHead
 from mtlkit.metrics.accuracy import Accuracy
-from mtlkit.metrics.base import Metric
 from mtlkit.targets.base import Target
 from mtlkit.targets.tokens import TokenTarget
 
@@ -29,9 +27,9 @@ class TokenClassification(Head):
     `label_smoothing` are those of `classification`.
     """
 
-    targets: ClassVar[tuple[type[Target], ...]] = (TokenTarget,)
-    reads: ClassVar[tuple[type[FeatureSpec], ...]] = (TokenFeatures,)
-    default_metrics: ClassVar[tuple[Metric, ...]] = (Accuracy(),)
+    targets = (TokenTarget,)
+    reads = (TokenFeatures,)
+    default_metrics = (Accuracy(),)
 
     hidden: tuple[int, ...] = attrs.field(default=(), validator=sizes)
     class_weights: Mapping[str, float] = attrs.field(factory=dict, validator=loss_weights)

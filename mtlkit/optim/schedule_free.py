@@ -5,7 +5,7 @@ Ashok Cutkosky, "The Road Less Scheduled", NeurIPS 2024.
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import attrs
 import torch
@@ -25,8 +25,8 @@ class ScheduleFree(Optimizer):
     AdamW. Statistics of batch norm are those of the training weights.
     """
 
-    elementwise: ClassVar[bool] = True
-    replaces_schedule: ClassVar[bool] = True
+    elementwise = True
+    replaces_schedule = True
 
     base: str = attrs.field(default="adamw", validator=one_of("adamw", "sgd"))
     lr: float = attrs.field(default=2.5e-3, validator=above(0))

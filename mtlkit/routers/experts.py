@@ -1,7 +1,6 @@
 """Experts at each position of the shared features, and the options of routers built from them."""
 
 from collections.abc import Mapping
-from typing import ClassVar
 
 import attrs
 from torch import Tensor, nn
@@ -19,7 +18,7 @@ class ExpertSharing(Unbranched):
     `width` is that of their features; None uses the backbone's.
     """
 
-    reads: ClassVar[tuple[type[FeatureSpec], ...]] = POSITIONWISE
+    reads = POSITIONWISE
 
     width: int | None = attrs.field(default=None, validator=optional(at_least(1)))
 

@@ -1,7 +1,7 @@
 """One class for each sample."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import attrs
 from torch import Tensor
@@ -19,10 +19,10 @@ class ClassTarget(CodedTarget):
     [1.0, 0.0]
     """
 
-    noun: ClassVar[str] = "a class"
-    shape: ClassVar[str] = "(N,)"
-    dims: ClassVar[int] = 1
-    default_head: ClassVar[str] = "classification"
+    noun = "a class"
+    shape = "(N,)"
+    dims = 1
+    default_head = "classification"
 
     names: tuple[str, ...]
 

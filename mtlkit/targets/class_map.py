@@ -1,7 +1,5 @@
 """One class for each pixel."""
 
-from typing import ClassVar
-
 import attrs
 import torch
 from torch import Tensor
@@ -19,11 +17,11 @@ class ClassMapTarget(MapTarget, CodedTarget):
     The weight of a sample is its number of labeled pixels.
     """
 
-    noun: ClassVar[str] = "a class of each pixel"
-    shape: ClassVar[str] = "(N, H, W)"
-    dims: ClassVar[int] = 3
-    default_head: ClassVar[str] = "segmentation"
-    class_dim: ClassVar[int] = 1
+    noun = "a class of each pixel"
+    shape = "(N, H, W)"
+    dims = 3
+    default_head = "segmentation"
+    class_dim = 1
 
     names: tuple[str, ...]
 

@@ -16,8 +16,8 @@ from mtlkit.task_types import MISSING
 class CodedTarget(Target):
     """A target of int64 codes: 0 to the number of classes, or -1 for a missing element."""
 
-    dtype: ClassVar[torch.dtype] = torch.int64
-    missing: ClassVar[float] = MISSING
+    dtype = torch.int64
+    missing = MISSING
     class_dim: ClassVar[int] = -1
     """Dimension of the classes in the logits of a head."""
 

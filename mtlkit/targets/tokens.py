@@ -1,7 +1,5 @@
 """One class for each token of a sequence."""
 
-from typing import ClassVar
-
 import attrs
 import torch
 from torch import Tensor
@@ -14,10 +12,10 @@ from mtlkit.targets.decoded import Decoded
 class TokenTarget(CodedTarget):
     """One class for each token: codes (N, L) into `names`, -1 for padding and missing labels."""
 
-    noun: ClassVar[str] = "a class of each token"
-    shape: ClassVar[str] = "(N, L)"
-    dims: ClassVar[int] = 2
-    default_head: ClassVar[str] = "token-classification"
+    noun = "a class of each token"
+    shape = "(N, L)"
+    dims = 2
+    default_head = "token-classification"
 
     names: tuple[str, ...]
 

@@ -4,8 +4,6 @@ A step is one forward and one backward pass. A weighting that depends on the who
 receives a sum over micro-batches and ranks, of a quantity that the class of the step defines.
 """
 
-from typing import ClassVar
-
 import attrs
 import torch
 from torch import Tensor
@@ -19,7 +17,7 @@ from mtlkit.weightings.kinds import BatchLossWeighting, LossWeighting, StepLosse
 class LossStep(WeightingStep):
     """The step of a weighting whose scalar is a sum over samples: micro-batches are independent."""
 
-    rehearses: ClassVar[bool] = False
+    rehearses = False
     weighting: LossWeighting
 
     def run(self, part: Part, update: UpdateInfo, decision: TaskWeights | None) -> StepResult:
@@ -48,7 +46,7 @@ class LossStep(WeightingStep):
 class SummaryStep(LossStep):
     """The step of a `WholeBatch`: its summary of each micro-batch is summed first."""
 
-    rehearses: ClassVar[bool] = True
+    rehearses = True
     weighting: WholeBatch
 
     def decide_alone(self, losses: StepLosses, update: UpdateInfo) -> TaskWeights:
