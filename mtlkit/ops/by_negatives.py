@@ -12,9 +12,10 @@ from typing import Any
 
 from torch import Tensor
 
-from mtlkit.ops.dispatch.implementation import Cost, Implementation, Request
-from mtlkit.ops.kernels import costs, triton_config
+from mtlkit.ops.dispatch.implementation import Cost, Implementation, Request, serves_all
+from mtlkit.ops.kernels import costs, margin_costs, triton_config
 from mtlkit.ops.kernels.chunked import chunked_negatives, tile_width
+from mtlkit.ops.kernels.compiled import compiled_later
 from mtlkit.ops.kernels.margin_costs import with_unit_vectors
 from mtlkit.ops.kernels.saved_softmax import TILE, saved_softmax_negatives
 from mtlkit.ops.kernels.tiles import Logits
@@ -73,6 +74,23 @@ def _triton_saved_cosine(request: Request) -> Cost:
 
 def _triton_cosine(request: Request) -> Cost:
     return with_unit_vectors(costs.triton, 4, triton_config.TILE, request)
+
+
+def cosine_implementations(
+    reference: Callable[..., Tensor], result: str, losses: Callable[[Negatives, Any], Tensor]
+) -> list[Implementation]:
+    """Return all implementations of an op of cosines: its definition, and the algorithms."""
+    return [
+        Implementation(
+            "eager", f"the definition: cosines, then {result}", reference, serves_all,
+            margin_costs.eager,
+        ),
+        Implementation(
+            "compiled", "the definition by torch.compile", compiled_later(reference),
+            costs.refuses_forward_mode, margin_costs.compiled, automatic=False,
+        ),
+        *implementations(losses, cosine=True),
+    ]  # fmt: skip
 
 
 def implementations(

@@ -99,6 +99,15 @@ def _all_within(labels: Tensor, end: int) -> bool:
     return bool(lowest >= 0) and bool(highest < end)
 
 
+def check_classes(op: str, x: Tensor, weight: Tensor, target: Tensor, missing: int) -> None:
+    """Check features x (N, D), a weight (C, D) and targets (N,) below C, on one device."""
+    check_matrix(op, "x", x)
+    check_weight(op, "weight", weight, x)
+    check_label_type(op, "target", target, len(x))
+    check_devices(op, x, weight=weight, target=target)
+    check_labels(op, "target", target, len(weight), missing)
+
+
 def check_head_labels(
     op: str, targets: Tensor, known: Tensor, ends: Sequence[int], missing: int
 ) -> None:
