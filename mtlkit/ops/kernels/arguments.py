@@ -277,10 +277,5 @@ def has_tangent(*tensors: Tensor | None) -> bool:
     """Return whether forward-mode differentiation is active; an operator's tangent would be 0."""
     if torch.compiler.is_compiling() or forward_ad._current_level < 0:
         return False  # a graph is traced without tangents, and outside a level there are none
-    return any(t is not None and _tangent(t) is not None for t in tensors)
-
-
-def _tangent(tensor: Tensor) -> Tensor | None:
-    dual = forward_ad.unpack_dual(tensor)  # type: ignore[no-untyped-call]
-    tangent: Tensor | None = dual.tangent
-    return tangent
+    duals = (forward_ad.unpack_dual(t) for t in tensors if t is not None)  # type: ignore[no-untyped-call]
+    return any(dual.tangent is not None for dual in duals)

@@ -89,12 +89,16 @@ def handles_a_term_without_labels(subject: Subject) -> None:
 
 def resumes_exactly(subject: Subject) -> None:
     """Saved and restored after some updates, it makes the same next updates."""
-    whole = run_updates(small_updater(recipe_of(subject)), range(2 * UPDATES))
-    half = run_updates(small_updater(recipe_of(subject)), range(UPDATES))
-    other = small_updater(recipe_of(subject))
+    require_same_after_restore(recipe_of(subject), UPDATES)
+
+
+def require_same_after_restore(recipe: Recipe, updates: int) -> None:
+    """Raise `BrokenPromiseError` unless training restored after `updates` goes on as before."""
+    whole = run_updates(small_updater(recipe), range(2 * updates))
+    half, other = run_updates(small_updater(recipe), range(updates)), small_updater(recipe)
     other.inner.load_state_dict(tensors_of(half.inner), strict=True)
     restore_optimizer(other.optimizer, optimizer_state(half.optimizer))
-    run_updates(other, range(UPDATES, 2 * UPDATES))
+    run_updates(other, range(updates, 2 * updates))
     different = _different(tensors_of(whole.inner), tensors_of(other.inner), exact=True)
     require(not different, f"after a restore it differs in {different}; keep state in buffers")
 
