@@ -21,12 +21,7 @@ class Pool(Adapter):
     the vector 0. The pooled vectors of the levels of a pyramid are concatenated.
     """
 
-    reads = (
-        MapFeatures,
-        PyramidFeatures,
-        TokenFeatures,
-        NodeFeatures,
-    )
+    reads = (MapFeatures, PyramidFeatures, TokenFeatures, NodeFeatures)
     gives = VectorFeatures
 
     by: str = attrs.field(default="mean", validator=one_of("mean", "max"))

@@ -61,9 +61,7 @@ class WandBWriter(TrackerWriter):
                 config=recipe_of(folder),
                 reinit="create_new",  # a process may train several runs
                 settings=wandb.Settings(
-                    console="off",
-                    save_code=False,
-                    x_disable_stats=not options.system_metrics,
+                    console="off", save_code=False, x_disable_stats=not options.system_metrics
                 ),
             )
         self.keep(number)

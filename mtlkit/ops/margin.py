@@ -152,11 +152,7 @@ def _cos_sin(angle: Margin) -> tuple[Margin, Margin]:
 
 
 def adaface_margins(
-    norms: Tensor,
-    mean: Margin,
-    std: Margin,
-    margin: float = 0.4,
-    spread: float = 0.333,
+    norms: Tensor, mean: Margin, std: Margin, margin: float = 0.4, spread: float = 0.333
 ) -> tuple[Tensor, Tensor]:
     """AdaFace's angle and additive margin (N,) from the norms (N,) of the features.
 

@@ -49,9 +49,6 @@ class ScheduleFree(Optimizer):
             )
         else:
             optimizer = schedulefree.AdamWScheduleFree(
-                groups,
-                lr=self.lr,
-                betas=(self.beta, self.beta2),
-                warmup_steps=self.warmup_steps,
+                groups, lr=self.lr, betas=(self.beta, self.beta2), warmup_steps=self.warmup_steps
             )
         return optimizer

@@ -187,10 +187,7 @@ class RouterModule(nn.Module, ABC):
 
     @abstractmethod
     def branch_outputs(
-        self,
-        features: Features,
-        logits: Mapping[str, Tensor],
-        targets: Mapping[str, Tensor] | None,
+        self, features: Features, logits: Mapping[str, Tensor], targets: Mapping[str, Tensor] | None
     ) -> dict[str, BranchOutputs]:
         """Return the branch outputs by task; `targets` is needed if labels select the branch."""
 
@@ -207,9 +204,6 @@ class UnbranchedRouter(RouterModule):
         return {}
 
     def branch_outputs(
-        self,
-        features: Features,
-        logits: Mapping[str, Tensor],
-        targets: Mapping[str, Tensor] | None,
+        self, features: Features, logits: Mapping[str, Tensor], targets: Mapping[str, Tensor] | None
     ) -> dict[str, BranchOutputs]:
         return {}

@@ -53,10 +53,7 @@ class MapAttention(nn.Module):
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
         self.mask = nn.Sequential(
-            nn.Conv2d(channels, hidden, 1),
-            nn.ReLU(),
-            nn.Conv2d(hidden, channels, 1),
-            nn.Sigmoid(),
+            nn.Conv2d(channels, hidden, 1), nn.ReLU(), nn.Conv2d(hidden, channels, 1), nn.Sigmoid()
         )
 
     def forward(self, maps: Tensor) -> Tensor:

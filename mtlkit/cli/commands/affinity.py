@@ -27,12 +27,7 @@ from mtlkit.printable import echo
 )  # fmt: skip
 @cache_option
 def affinity(
-    recipe: Path,
-    overrides: tuple[str, ...],
-    groups: int,
-    every: int,
-    out: Path | None,
-    cache: Path,
+    recipe: Path, overrides: tuple[str, ...], groups: int, every: int, out: Path | None, cache: Path
 ) -> None:
     """Train RECIPE in memory, measure how much a step for one task reduces the loss of another.
 

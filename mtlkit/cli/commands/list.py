@@ -57,9 +57,7 @@ def find_component(catalog: Catalog, name: str) -> tuple[str, Registry[Any], str
     known = [entry.name for registry in catalog.families().values() for entry in registry]
     hint = did_you_mean(name, known) or ";"
     raise UnknownComponentError(
-        f"no component named {name!r}{hint} `mtlkit list` shows all",
-        family="component",
-        name=name,
+        f"no component named {name!r}{hint} `mtlkit list` shows all", family="component", name=name
     )
 
 

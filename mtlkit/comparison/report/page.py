@@ -119,11 +119,7 @@ def _problem(
             ("comparisons", "tasks"),
         ),
         ("Task by task", [*task_intervals(study, problem, styles)], ()),
-        (
-            "Trade between tasks",
-            [*choice("Tasks", fronts)],
-            ("hypervolume",),
-        ),
+        ("Trade between tasks", [*choice("Tasks", fronts)], ("hypervolume",)),
         (
             "Cost",
             [cost_and_gain(study, problem, styles), two_budgets(study, problem)],

@@ -42,11 +42,7 @@ def groups(classes: list[int]) -> list[list[ClassRange]]:
 
 @custom_op("concatenated_heads")
 def concatenated_heads(
-    x: Tensor,
-    weights: list[Tensor],
-    biases: list[Tensor],
-    targets: Tensor,
-    smoothing: float,
+    x: Tensor, weights: list[Tensor], biases: list[Tensor], targets: Tensor, smoothing: float
 ) -> list[Tensor]:
     """Return losses (T, N) of T heads, shares (K, N) of a gate, and log-probabilities by group.
 
@@ -140,11 +136,7 @@ def _total(parts: list[Tensor]) -> Tensor:
 
 @custom_op("heads_feature_gradients")
 def heads_feature_gradients(
-    weights: list[Tensor],
-    targets: Tensor,
-    smoothing: float,
-    kept: list[Tensor],
-    of_losses: Tensor,
+    weights: list[Tensor], targets: Tensor, smoothing: float, kept: list[Tensor], of_losses: Tensor
 ) -> Tensor:
     """Return the gradient (T, N, D) of each head's sum_n of_losses_tn l_tn by the features."""
     heads, rows = targets.shape

@@ -17,11 +17,7 @@ from mtlkit.component import Problem
 from mtlkit.recipe import Recipe
 from mtlkit.testing.check import Subject, checks, require
 from mtlkit.testing.operators import Operators
-from mtlkit.testing.small_data import (
-    SmallData,
-    small_recipe,
-    small_updater,
-)
+from mtlkit.testing.small_data import SmallData, small_recipe, small_updater
 from mtlkit.training.checkpoint import tensors_of
 from mtlkit.training.optimization.optimizer_state import optimizer_state, restore_optimizer
 from mtlkit.training.update import Updater
@@ -292,9 +288,4 @@ CHECKS = checks(
     handles_one_task,
     accumulates_micro_batches,
     trains_equally_on_two_ranks,
-) + checks(
-    ignores_the_order_of_tasks,
-    is_scale_free_if_declared,
-    runs_few_operators,
-    since=(1, 2),
-)
+) + checks(ignores_the_order_of_tasks, is_scale_free_if_declared, runs_few_operators, since=(1, 2))

@@ -58,10 +58,7 @@ class LossScaling:
 
     def log_values(self) -> dict[str, float]:
         """Return the scale and the number of skipped updates so far, by name."""
-        return {
-            "loss scale": self._scaler.get_scale(),
-            "skipped updates": float(self.skipped),
-        }
+        return {"loss scale": self._scaler.get_scale(), "skipped updates": float(self.skipped)}
 
     def state(self) -> dict[str, Any]:
         """Return the state as JSON values."""
