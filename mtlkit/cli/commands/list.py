@@ -21,8 +21,7 @@ def list_components(family: str | None) -> None:
     for plural, registry in registries.items():
         rows = [(e.name, e.summary, str(e.origin)) for e in registry]
         echo(plural)
-        for line in aligned(rows) or ["(none)"]:
-            echo(f"  {line}")
+        echo_table(rows or [("(none)",)], indent="  ")
         echo()
 
 
@@ -78,10 +77,9 @@ def _candidates(catalog: Catalog, name: str) -> Iterator[tuple[str, Registry[Any
             yield plural, registry, bare
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the rows of a table as lines, every column as wide as its widest cell."""
+def echo_table(rows: Sequence[Sequence[str]], indent: str = "") -> None:
+    """Print the rows of a table, every column as wide as its widest cell."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+    for row in rows:
+        cells = (f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
+        echo(indent + "  ".join(cells).rstrip())

@@ -10,7 +10,7 @@ import click
 
 from mtlkit.atomic_files import write_file
 from mtlkit.cli import current_catalog
-from mtlkit.cli.commands.list import aligned
+from mtlkit.cli.commands.list import echo_table
 from mtlkit.errors import ImplementationError, MtlkitError
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.plugins.command_options import OutputFile
@@ -57,8 +57,7 @@ def list_ops() -> None:
             for candidate in candidates
             for name, *cells in _rows([candidate])
         ]
-        for line in aligned(rows):
-            echo(f"  {line}")
+        echo_table(rows, indent="  ")
         echo()
     for entry in catalog.implementations:
         try:
@@ -112,8 +111,7 @@ def explain(
             choose(explained, request, argument)  # its error states why it cannot run
         candidates = explain(explained, request, argument)
     header = ("implementation", "time", "memory", "")
-    for line in aligned([header, *_rows(candidates)]):
-        echo(line)
+    echo_table([header, *_rows(candidates)])
     text = device_text(device)
     echo("", f"times and memory beyond inputs and gradients are estimates for {text}")
 
