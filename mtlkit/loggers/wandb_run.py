@@ -3,13 +3,12 @@
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import attrs
 
 from mtlkit.component import one_of, optional
 from mtlkit.loggers.base import LogWriter, PictureLogger
-from mtlkit.loggers.tracker import TrackerWriter, missing_extra, recipe_of
+from mtlkit.loggers.tracker import TrackerWriter, import_tracker, recipe_of
 
 
 @attrs.frozen(kw_only=True)
@@ -41,11 +40,7 @@ class WandBWriter(TrackerWriter):
 
     def __init__(self, options: WandB, folder: Path) -> None:
         super().__init__(folder, "wandb")
-        try:
-            import wandb
-        except ImportError as cause:
-            raise missing_extra("wandb", "Weights & Biases") from cause
-        self._wandb: Any = wandb
+        wandb = self._wandb = import_tracker("wandb", "wandb", "Weights & Biases")
         number = self.new_id()
         with self.errors():
             self._run = self._wandb.init(

@@ -11,7 +11,7 @@ import attrs
 import torch
 
 from mtlkit.component import above, at_least, below, one_of
-from mtlkit.errors import MissingExtraError
+from mtlkit.errors import import_extra
 from mtlkit.optim.base import Optimizer
 
 
@@ -35,13 +35,10 @@ class ScheduleFree(Optimizer):
     warmup_steps: int = attrs.field(default=0, validator=at_least(0))
 
     def build(self, groups: "Sequence[dict[str, Any]]") -> "torch.optim.Optimizer":
-        try:
-            import schedulefree
-        except ImportError as cause:
-            raise MissingExtraError(
-                "optimizer: 'schedule-free' needs the package schedulefree, which is not "
-                "installed; run `pip install 'mtlkit[schedule-free]'`"
-            ) from cause
+        schedulefree = import_extra(
+            "schedulefree", "optimizer: 'schedule-free'", "the package schedulefree",
+            "schedule-free",
+        )  # fmt: skip
         optimizer: torch.optim.Optimizer
         if self.base == "sgd":
             optimizer = schedulefree.SGDScheduleFree(
