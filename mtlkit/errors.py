@@ -121,7 +121,7 @@ class NotFiniteError(RunError):
     """A loss became NaN or infinite; training stopped before the update."""
 
     def __init__(
-        self, message: str, *, step: int, tasks: Sequence[str], ids: Sequence[str]
+        self, message: str, *, step: int, tasks: Sequence[str] = (), ids: Sequence[str] = ()
     ) -> None:
         super().__init__(message)
         self.step = step

@@ -51,8 +51,6 @@ class LossScaling:
                     f"are, even with a loss scale of {self._scaler.get_scale():.1e}. The last "
                     f"checkpoint is kept; use `precision: bf16` or `fp32`",
                     step=step,
-                    tasks=(),
-                    ids=(),
                 )
         return wrapped.taken
 
