@@ -44,8 +44,5 @@ class NodeFeatures(FeatureSpec):
         empty = features.new_zeros(len(sizes), features.shape[1])
         return empty.scatter_reduce(0, index, features, "amax", include_self=False)
 
-    def with_width(self, width: int) -> "NodeFeatures":
-        return NodeFeatures(width=width)
-
     def mismatch(self, features: Tensor, samples: int) -> str | None:
         return super().mismatch(features, len(features))  # nodes are not counted by samples

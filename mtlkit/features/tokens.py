@@ -35,9 +35,6 @@ class TokenFeatures(FeatureSpec):
         highest = features.masked_fill(~mask, -torch.inf).amax(dim=1)
         return torch.where(mask.any(dim=1), highest, 0.0)
 
-    def with_width(self, width: int) -> "TokenFeatures":
-        return TokenFeatures(width=width)
-
 
 def token_mask(features: Tensor, context: Context) -> Tensor:
     """Return the mask (N, L) of the tokens of `features` (N, L, D) that are not padding."""

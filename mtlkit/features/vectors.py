@@ -19,6 +19,3 @@ class VectorFeatures(FeatureSpec):
 
     def pool(self, features: Tensor, context: Context) -> Tensor:
         return features
-
-    def with_width(self, width: int) -> "VectorFeatures":
-        return VectorFeatures(width=width)

@@ -6,12 +6,12 @@ from typing import Any
 import attrs
 from torch import Tensor
 
-from mtlkit.targets.codes import CodedTarget
+from mtlkit.targets.codes import ClassesTarget
 from mtlkit.targets.decoded import CLASSES, Decoded, by_name
 
 
 @attrs.frozen(kw_only=True)
-class ClassTarget(CodedTarget):
+class ClassTarget(ClassesTarget):
     """One class for each sample: codes (N,) into `names`, -1 if missing.
 
     >>> import torch
@@ -24,12 +24,6 @@ class ClassTarget(CodedTarget):
     dims = 1
     default_head = "classification"
 
-    names: tuple[str, ...]
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self.names
-
     def decode(self, predictions: Tensor, mask: Tensor | None = None) -> Decoded:
         highest, codes = predictions.max(dim=1)
         columns: dict[str, Sequence[Any]] = {
@@ -39,7 +33,3 @@ class ClassTarget(CodedTarget):
         if len(self.names) <= CLASSES:
             columns |= by_name(self.names, predictions, "probability/")
         return Decoded(columns=columns)
-
-    @property
-    def codes(self) -> int:
-        return len(self.names)

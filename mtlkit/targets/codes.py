@@ -51,3 +51,18 @@ class CodedTarget(Target):
                 f"expected codes from 0 to {self.codes - 1}, or {MISSING} for a missing label, got "
                 f"{int(wrong[0])}"
             )
+
+
+@attrs.frozen(kw_only=True)
+class ClassesTarget(CodedTarget):
+    """A target with one of the classes `names` for each element."""
+
+    names: tuple[str, ...]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.names
+
+    @property
+    def codes(self) -> int:
+        return len(self.names)

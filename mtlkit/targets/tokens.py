@@ -4,24 +4,18 @@ import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.targets.codes import CodedTarget
+from mtlkit.targets.codes import ClassesTarget
 from mtlkit.targets.decoded import Decoded
 
 
 @attrs.frozen(kw_only=True)
-class TokenTarget(CodedTarget):
+class TokenTarget(ClassesTarget):
     """One class for each token: codes (N, L) into `names`, -1 for padding and missing labels."""
 
     noun = "a class of each token"
     shape = "(N, L)"
     dims = 2
     default_head = "token-classification"
-
-    names: tuple[str, ...]
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self.names
 
     def decode(self, predictions: Tensor, mask: Tensor | None = None) -> Decoded:
         highest, codes = predictions.max(dim=self.class_dim)
@@ -33,7 +27,3 @@ class TokenTarget(CodedTarget):
                 "probability": [highest[row, present[row]].tolist() for row in rows],
             }
         )
-
-    @property
-    def codes(self) -> int:
-        return len(self.names)
