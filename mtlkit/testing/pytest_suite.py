@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mtlkit.component import Component
-from mtlkit.errors import MissingExtraError, import_extra
+from mtlkit.errors import MissingExtraError
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.testing.check import Example
 from mtlkit.testing.suite import Case, suite_of
@@ -24,7 +24,13 @@ def conformance(
     whose optional package is not installed is skipped. Raises the errors of
     `suite_of`, while pytest collects, and `MissingExtraError` if pytest is not installed.
     """
-    pytest = import_extra("pytest", "the conformance kit", "pytest", "testing")
+    try:
+        import pytest
+    except ImportError as cause:
+        raise MissingExtraError(
+            "the conformance kit needs pytest, which is not installed; run "
+            "`pip install 'mtlkit[testing]'`"
+        ) from cause
     suite = suite_of(namespace, examples, excuses, catalog)
 
     def parameter(case: Case) -> Any:
