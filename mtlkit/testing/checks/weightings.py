@@ -89,7 +89,7 @@ def resumes_exactly(subject: Subject) -> None:
 
 
 def require_same_after_restore(recipe: Recipe, updates: int) -> None:
-    """Raise `BrokenPromiseError` unless training restored after `updates` goes on as before."""
+    """Raise `BrokenPromiseError` unless training restored after `updates` continues as before."""
     whole = run_updates(small_updater(recipe), range(2 * updates))
     half, other = run_updates(small_updater(recipe), range(updates)), small_updater(recipe)
     other.inner.load_state_dict(tensors_of(half.inner), strict=True)
