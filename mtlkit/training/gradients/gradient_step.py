@@ -8,7 +8,7 @@ weighted gradient into the backbone.
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import torch
@@ -34,7 +34,7 @@ from mtlkit.weightings.kinds import (
 class GradientStep(WeightingStep):
     """A step that reads the tasks' gradients from a `source`; subclasses decide by them."""
 
-    reads_gradients = True
+    reads_gradients: ClassVar[bool] = True
     weighting: GramianWeighting | JacobianWeighting
 
     def __init__(
@@ -172,8 +172,8 @@ class _DrawsStep(GramianStep):
 class DoubleSamplingStep(_DrawsStep):
     """A step that applies weights from two draws to the gradient of an independent third."""
 
-    draws = 3
-    trained = 2
+    draws: ClassVar[int] = 3
+    trained: ClassVar[int] = 2
 
     def decide(self, rehearse: Rehearse, update: UpdateInfo, rate: float) -> TaskWeights:
         first, second = self.draw(rehearse(0)), self.draw(rehearse(1))
@@ -183,8 +183,8 @@ class DoubleSamplingStep(_DrawsStep):
 class LookaheadStep(_DrawsStep):
     """A step that weighs one draw by the gradients of another after a step along the first."""
 
-    draws = 2
-    reads_rate = True
+    draws: ClassVar[int] = 2
+    reads_rate: ClassVar[bool] = True
     weighting: LookaheadWeighting
 
     def decide(self, rehearse: Rehearse, update: UpdateInfo, rate: float) -> TaskWeights:

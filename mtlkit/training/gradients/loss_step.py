@@ -4,6 +4,8 @@ A step is one forward and one backward pass. A weighting that depends on the who
 receives a sum over micro-batches and ranks, of a quantity that the class of the step defines.
 """
 
+from typing import ClassVar
+
 import attrs
 import torch
 from torch import Tensor
@@ -17,7 +19,7 @@ from mtlkit.weightings.kinds import BatchLossWeighting, LossWeighting, StepLosse
 class LossStep(WeightingStep):
     """The step of a weighting whose scalar is a sum over samples: micro-batches are independent."""
 
-    rehearses = False
+    rehearses: ClassVar[bool] = False
     weighting: LossWeighting
 
     def run(self, part: Part, update: UpdateInfo, decision: TaskWeights | None) -> StepResult:
@@ -46,7 +48,7 @@ class LossStep(WeightingStep):
 class SummaryStep(LossStep):
     """The step of a `WholeBatch`: its summary of each micro-batch is summed first."""
 
-    rehearses = True
+    rehearses: ClassVar[bool] = True
     weighting: WholeBatch
 
     def decide_alone(self, losses: StepLosses, update: UpdateInfo) -> TaskWeights:
