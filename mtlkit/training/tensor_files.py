@@ -1,8 +1,9 @@
 """Files of tensors in the safetensors format, written in pieces and read by rows.
 
 The library `safetensors` copies all tensors of a file that are on a GPU or not contiguous before it
-writes them. Here at most a piece is copied, and the checksum is computed on the way. Source of the
-format: https://huggingface.co/docs/safetensors#format
+writes them. Here at most a piece is copied. The checksum of each MiB is computed right before it is
+written, so that the system reads it from the cache: it costs almost no time. Source of the format:
+https://huggingface.co/docs/safetensors#format
 """
 
 import json
@@ -15,7 +16,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from mtlkit.checksums import RunningChecksum
+from mtlkit.checksums import CHUNK, RunningChecksum
 from mtlkit.errors import RunError
 
 PIECE = 16 * 1024**2
@@ -69,17 +70,23 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
     header += b" " * (-len(header) % 8)
     digest = RunningChecksum()
     with path.open("wb") as file:
-        for part in (len(header).to_bytes(8, "little"), header):
-            digest.add(part)
-            file.write(part)
-        for name in names:
-            for piece in pieces(tensors[name].detach()):
-                content = piece.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
-                digest.add(content)
-                file.write(content)
+        for content in _contents(header, (tensors[name] for name in names)):
+            for start in range(0, len(content), CHUNK):
+                part = content[start : start + CHUNK]
+                digest.add(part)
+                file.write(part)
         file.flush()
         os.fsync(file.fileno())
     return digest.value()
+
+
+def _contents(header: bytes, tensors: Iterable[Tensor]) -> Iterator[bytes | memoryview]:
+    """Yield the bytes of a file in order."""
+    yield len(header).to_bytes(8, "little")
+    yield header
+    for tensor in tensors:
+        for piece in pieces(tensor.detach()):
+            yield piece.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
 
 
 class StoredTensors(Mapping[str, Tensor]):
