@@ -96,10 +96,11 @@ def _acts_of_recipes(home: Path) -> Iterator[Act]:
     """Yield the commands that train in memory, and write what they measured over another result."""
     kept = home / "measured"
     kept.mkdir()
-    rates = ("lr-find", "recipe.yaml", "--steps", "10", "--out", "run/rates.csv", "--from")
+    rates = ("lr-find", "recipe.yaml", "--set", "train.batch=12", "--steps", "10",
+             "--out", "run/rates.csv", "--from")  # fmt: skip
     affinity = ("affinity", "recipe.yaml", "--every", "2", "--out", "run", "--groups")
     kept.rename(home / "run")
-    in_child(call(*rates, "1e-5"))
+    in_child(call(*rates, "1e-3"))
     in_child(call(*affinity, "2"))
     (home / "run").rename(kept)
     yield Act("`lr-find`", call(*rates, "1e-4"), ("rates.csv",), kept)
