@@ -46,5 +46,6 @@ def table(cases: Iterable[Case]) -> str:
         lines.append(f"| {kind} | {' | '.join(map(str, numbers))} |")
     struck = [kind for kind, number in events.items() if number]
     tried = sum(sum(counts[kind].values()) for kind in struck)
-    lines += ["", f"{tried:,} of {sum(events.values()):,} events were struck."]
+    if struck:
+        lines += ["", f"{tried:,} of {sum(events.values()):,} events were struck."]
     return "\n".join(lines)
