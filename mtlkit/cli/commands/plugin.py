@@ -154,7 +154,7 @@ class Start:
             return
         for file in (path for path in folder.rglob("*") if not path.is_dir()):
             ours = contents.get(file.relative_to(folder).as_posix())
-            if not file.name.startswith(TEMPORARY) and (not ours or file.read_bytes() != ours):
+            if not file.name.startswith(TEMPORARY) and (ours is None or file.read_bytes() != ours):
                 raise MtlkitError(f"{folder}: is not empty; give another folder with --out")
         for path, content in contents.items():  # the folder may be the working directory
             make_folder((folder / path).parent)
