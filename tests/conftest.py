@@ -1,5 +1,6 @@
 """Fixtures for all tests."""
 
+import functools
 import importlib
 import importlib.util
 import os
@@ -20,6 +21,7 @@ from mtlkit.weightings import GradientWeighting
 collect_ignore = ["schemes.py"]
 
 
+@functools.cache
 def _module(name: str):
     """A module beside this file, which is no package."""
     spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
