@@ -20,6 +20,23 @@ from mtlkit.weightings import GradientWeighting
 
 collect_ignore = ["schemes.py"]
 
+LONG = (
+    "tests/architecture/test_static.py",
+    "tests/wheels/",
+    "tests/bad_input/test_campaign.py",
+    "tests/docs/test_site.py",
+    "tests/docs/test_preemption.py",
+    "tests/cli/test_processes.py",
+    "tests/testing/test_built_ins.py",
+    "tests/training/test_every_scheme.py",
+)
+"""Files of half a minute and more: begun last, one of them would keep a single process waiting."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the long files first."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+
 
 @functools.cache
 def _module(name: str):
