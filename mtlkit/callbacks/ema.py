@@ -49,6 +49,8 @@ class _EMA(CallbackState):
         return averaged(self.run, self.average)
 
     def finish(self) -> str | None:
+        if int(self.average.n_averaged) == 0:
+            return "ema: no weights were averaged; the last weights are kept"
         model = averaged(self.run, self.average)
         self.run.model.load_state_dict(model.state_dict())
         if self.options.recalculate_batch_norm:

@@ -26,7 +26,6 @@ from mtlkit.recipe_io import dump_recipe, load_recipe
 from mtlkit.routers.shared import Shared
 from mtlkit.runs.evaluate import evaluate_trained
 from mtlkit.runs.prediction.saved_model import read_assembly, read_weights, save_model
-from mtlkit.runs.report import write_report
 from mtlkit.runs.resume_checks import check_data
 from mtlkit.runs.run import Run
 from mtlkit.runs.run_data import load_data
@@ -119,8 +118,7 @@ def merge_runs(
                 check_data(partial, data, recipe.tasks, assembly, catalog, (), Silence())
                 checksums = {partial.model.name: save_model(partial, tensors_of(model))}
                 partial.write_status(Status(state=State.FINISHED, checksums=checksums))
-                evaluate_trained(partial, recipe, model.eval(), data, device, beside=None)
-            write_report(folder.path)
+                evaluate_trained(partial, recipe, model.eval(), data, device, beside=())
     return Run(folder.path)
 
 

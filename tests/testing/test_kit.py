@@ -188,6 +188,18 @@ class TestSuite:
             "  schedules/acme/slow:pickles: a file handle, #12"
         )
 
+    def test_what_all_subjects_share_is_not_shown(self, distribution):
+        """pytest shows the `repr` of a case that fails, excused or not."""
+        catalog, slow, _ = self.slow(distribution)
+        suite = testing.suite_of("acme", {"schedules/acme/slow": slow(rate=0.5)}, catalog=catalog)
+        case = suite.cases[0]
+        case.subject.answers["two ranks"] = torch.zeros(1)
+        shown = repr(case)
+        assert "name='acme/slow'" in shown
+        assert shown.count("Subject(") == 1
+        assert "tensor(" not in shown
+        assert "Catalog(" not in shown
+
     @pytest.mark.parametrize(
         ("examples", "excuses", "words"),
         [

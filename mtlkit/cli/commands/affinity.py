@@ -59,13 +59,18 @@ def affinity(
     if out is None:
         return
     make_folder(out)
+    recipes = set(out.glob("group-*.yaml"))  # of an earlier call
     for number, group in enumerate(proposed, start=1):
         try:
             text = dump_recipe(recipe_of_group(chosen, group), catalog)
         except RecipeError as cause:
             echo(f"group {number} has no recipe: {cause}")
         else:
-            write_file(out / f"group-{number}.yaml", text.encode())
+            path = out / f"group-{number}.yaml"
+            write_file(path, text.encode())
+            recipes.discard(path)
+    for path in recipes:
+        path.unlink(missing_ok=True)
     write_file(out / "affinity.svg", draw_affinity(result.tasks, result.values).encode())
     values = [[None if x != x else x for x in row] for row in result.values]
     facts = {"tasks": result.tasks, "values": values, "groups": proposed, "updates": result.updates}
