@@ -75,6 +75,12 @@ def test_the_number_of_targets_of_a_task_that_has_a_loss(balance, net):
         balance.backward([lambda: ({"a": a, "b": b}, features)] * 2, counts={"a": 16})
 
 
+def test_a_task_whose_mask_is_empty_has_no_targets(balance, net):
+    _, features, (a, b) = net
+    mask = torch.ones(8, dtype=torch.bool)
+    balance.backward([lambda: ({"a": (a, mask), "b": (b, ~mask)}, features)], counts={"a": 8})
+
+
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 def test_an_update_without_gradients(balance, net, mode):
     _, features, (a, b) = net

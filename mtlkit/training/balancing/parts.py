@@ -76,7 +76,7 @@ class Reader:
         def read(closure: Closure) -> GivenLosses:
             given = self._read(closure(), None)
             for index in given.values if counts else ():
-                if not targets[index]:
+                if not targets[index] and given.counts[index]:
                     name = self.terms[index].name
                     raise AssemblyError(
                         f"counts: got no targets of {name!r}, expected their number in all "
