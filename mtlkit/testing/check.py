@@ -92,6 +92,13 @@ def require(kept: bool, message: str) -> None:
         raise BrokenPromiseError(message)
 
 
+def require_type(value: object, kind: type, call: str) -> None:
+    """Raise `BrokenPromiseError` unless the `value` that `call` returned is of the type `kind`."""
+    name, article = kind.__name__, "an" if kind.__name__[0] in "AEIOU" else "a"
+    message = f"{call} returns a {type(value).__name__}; expected {article} {name}"
+    require(isinstance(value, kind), message)
+
+
 @attrs.frozen
 class Check:
     """One promise: its name, the sentence that states it, and the function that tests it.
