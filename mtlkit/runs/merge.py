@@ -45,7 +45,6 @@ from mtlkit.training.callbacks import Callbacks
 from mtlkit.training.checkpoint import tensors_of
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.devices.device import chosen_device
-from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.progress import Silence
 from mtlkit.weightings.equal import Equal
 
@@ -213,6 +212,5 @@ def _recalculate(model: MultiTaskModel, recipe: Recipe, data: Data, folder: RunF
     context = TrainingContext(
         recipe=recipe, data=data, folder=folder.path, checkpoints=folder.checkpoints, device=device,
         targets={"train": encode_targets(data.train, recipe.tasks, model.assembly)},
-        ranks=Ranks(), progress=Silence(),
     )  # fmt: skip
     recalculate_batch_norm(model, Callbacks(model, context, 0, 1).run)

@@ -45,11 +45,7 @@ class Callbacks(nn.Module):
                 )
 
         self.run = TrainingRun(
-            model=model,
-            tasks=recipe.tasks,
-            steps=steps,
-            steps_per_epoch=per_epoch,
-            batches=batches,
+            model=model, tasks=recipe.tasks, steps=steps, steps_per_epoch=per_epoch, batches=batches
         )
         states = [callback.build(self.run) for callback in recipe.callbacks]
         for number, state in enumerate(states):

@@ -34,11 +34,7 @@ EXAMPLES = (
         "heads", "cosine", "CosineClassifier", "cosine", "classes by the cosine of an angle"
     ),
     ScaffoldExample(
-        "heads",
-        "charbonnier",
-        "Charbonnier",
-        "charbonnier",
-        "numbers of pixels, robustly",
+        "heads", "charbonnier", "Charbonnier", "charbonnier", "numbers of pixels, robustly"
     ),
     ScaffoldExample(
         "heads", "label_margins", "LabelMargins", "label-margins", "several labels by a margin"

@@ -57,7 +57,7 @@ class Reader:
         given = self._read(losses() if callable(losses) else losses, features)
         samples = float(given.samples or 1)
         info, total = _info(given.counts, samples, self.ranks, self.device, self.step)
-        return LoopUpdate([LoopPart(partial(_same, given), total, total)], info)
+        return LoopUpdate([LoopPart(lambda: given, total, total)], info)
 
     def _micro_batches(
         self, closures: Sequence[Closure], counts: Mapping[str, float] | None
@@ -121,10 +121,6 @@ class Reader:
                     f"counts: got {count!r} for {name!r}, expected numbers of targets, at least 0, "
                     f"of {', '.join(names)}"
                 )
-
-
-def _same(given: GivenLosses) -> GivenLosses:
-    return given
 
 
 def _tensors(features: Features | None) -> tuple[Tensor, ...]:

@@ -199,10 +199,7 @@ def require_gradients(config: Weighting, given: GivenLosses) -> None:
 
 
 def require_separation(
-    config: Weighting,
-    given: GivenLosses,
-    shared: Sequence[nn.Parameter],
-    model: nn.Module | None,
+    config: Weighting, given: GivenLosses, shared: Sequence[nn.Parameter], model: nn.Module | None
 ) -> None:
     """Refuse features or parameters that do not separate the shared network from the heads."""
     options = gradient_options(config)
