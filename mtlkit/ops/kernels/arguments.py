@@ -266,7 +266,7 @@ def wants_gradient(*tensors: Tensor | None) -> bool:
 
 def has_tangent(*tensors: Tensor | None) -> bool:
     """Return whether forward-mode differentiation is active; an operator's tangent would be 0."""
-    if torch.compiler.is_compiling() or forward_ad._current_level < 0:
+    if forward_ad._current_level < 0 or torch.compiler.is_compiling():
         return False  # a graph is traced without tangents, and outside a level there are none
     return any(t is not None and _tangent(t) is not None for t in tensors)
 

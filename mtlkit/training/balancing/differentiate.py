@@ -1,5 +1,6 @@
 """Differentiate the parts of an update, and check the result."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
@@ -81,8 +82,13 @@ def require_finite(
     ranks: Ranks,
 ) -> None:
     """Raise `NotFiniteError` on every rank if a loss or a weight of an update is not finite."""
-    finite = torch.stack([result.total for result in results]).isfinite().all()
-    if not ranks.max((~finite).float()).item():
+    totals = [result.total for result in results]
+    if ranks.world == len(totals) == 1:  # the common case, in fewer operations
+        finite = math.isfinite(totals[0].item())
+    else:
+        wrong = ~torch.stack(totals).isfinite().all()
+        finite = not ranks.max(wrong.float()).item()
+    if finite:
         return
     losses = torch.cat([result.per_sample for result in results], dim=1)
     broken = [t.name for t, row in zip(terms, losses, strict=True) if not row.isfinite().all()]
