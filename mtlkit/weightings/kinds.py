@@ -155,7 +155,7 @@ class BatchLossWeighting(WholeBatch):
     def forward(self, losses: StepLosses) -> WeightedLoss:
         indices = losses.counts.nonzero().flatten()
         stats = UpdateStats(losses.mean.detach()[indices], indices)
-        weights = scatter(self.weights(stats), indices, len(losses.terms))
+        weights = scatter(self.weights(stats).float(), indices, len(losses.terms))
         return WeightedLoss(weights @ losses.mean, weights)
 
 

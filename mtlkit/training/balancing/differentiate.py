@@ -1,6 +1,7 @@
 """Differentiate the parts of an update, and check the result."""
 
 import math
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
@@ -15,6 +16,7 @@ from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.finite_checks import negative_losses
 from mtlkit.training.gradients.loss_scale import scaled
 from mtlkit.training.gradients.step import StepResult, TaskWeights, WeightingStep
+from mtlkit.training.weight_range import large_weights, weight_warning
 from mtlkit.weightings.kinds import WeightingModule
 
 Backward = Callable[[Tensor], object]
@@ -72,6 +74,16 @@ def mean_weights(results: Sequence[StepResult]) -> Tensor:
     if len(results) == 1:
         return results[0].weights
     return torch.stack([result.weights for result in results]).mean(dim=0)
+
+
+def warn_once(number: int, terms: Sequence[LossTerm], weights: Tensor, warned: set[str]) -> None:
+    """Warn of large `weights` (T,) of an update, but not of tasks that are in `warned` already."""
+    named = dict(zip((term.name for term in terms), weights.tolist(), strict=True))
+    for name, weight in large_weights(named).items():
+        if name not in warned:
+            warned.add(name)
+            text = weight_warning(name, weight, number).removeprefix("warning: ")
+            warnings.warn(text, stacklevel=3)  # names the line of the loop
 
 
 def require_finite(
