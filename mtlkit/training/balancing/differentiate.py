@@ -114,5 +114,4 @@ def require_finite(
         f"added; call optimizer.zero_grad(), check the batch, or use a lower learning rate",
         step=number,
         tasks=broken,
-        ids=(),
     )

@@ -94,8 +94,17 @@ def read_losses(
 
 
 def _pair(name: str, loss: Loss) -> tuple[Tensor, Tensor | None]:
-    """Return a loss, 0 for samples without a label, and the mask of samples with one."""
-    value, mask = loss if isinstance(loss, tuple) else (loss, None)
+    """Return a loss, 0 for samples without a label, and the mask of samples with one.
+
+    A loss that is not finite stays in spite of the mask: its gradient would not be finite, either.
+    """
+    value, mask = loss if isinstance(loss, tuple) and len(loss) == 2 else (loss, None)
+    if not isinstance(value, Tensor) or not value.is_floating_point():
+        got = value.dtype if isinstance(value, Tensor) else type(value).__name__
+        raise AssemblyError(
+            f"losses.{name}: got {got}, expected a tensor of floating-point numbers; leave the "
+            f"task out of `losses` if the batch has no label of it"
+        )
     if value.dim() > 1:
         raise AssemblyError(
             f"losses.{name}: got the shape {tuple(value.shape)}, expected a mean () or the losses "
@@ -103,9 +112,13 @@ def _pair(name: str, loss: Loss) -> tuple[Tensor, Tensor | None]:
         )
     if mask is None:
         return value, None
+    if not isinstance(mask, Tensor):
+        raise AssemblyError(
+            f"losses.{name}: got a mask of {type(mask).__name__}, expected a boolean tensor (N,)"
+        )
     if mask.dtype is not torch.bool or mask.shape != value.shape or value.dim() == 0:
         raise AssemblyError(
             f"losses.{name}: got a mask {tuple(mask.shape)} of {mask.dtype} for losses "
             f"{tuple(value.shape)}; expected a boolean mask (N,) of the samples with a label"
         )
-    return torch.where(mask, value, 0.0), mask
+    return torch.where(mask | ~value.isfinite(), value, 0.0), mask
