@@ -14,7 +14,6 @@ from mtlkit.training.balancing.differentiate import (
     differentiate,
     mean_weights,
     require_finite,
-    warn_once,
 )
 from mtlkit.training.balancing.given_losses import GivenLosses
 from mtlkit.training.balancing.loop_pass import LoopPass
@@ -195,9 +194,7 @@ class Balance(nn.Module):
         self._updates, self._opens = self._updates + 1, False
         if step.after_step is not None:
             self._last = (update, results)
-        weights = mean_weights(results)
-        warn_once(self._updates, self.terms, weights, self._warned)
-        return weights
+        return mean_weights(self._updates, self.terms, results, self._warned)
 
     def after_step(self, losses: Given) -> None:
         """Pass the losses of the same batch after `optimizer.step()` to the weighting.

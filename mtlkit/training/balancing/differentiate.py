@@ -69,21 +69,23 @@ def _averaged(weighting: WeightingModule, ranks: Ranks) -> Iterator[None]:
         p.grad = gradient if before is None else before + gradient
 
 
-def mean_weights(results: Sequence[StepResult]) -> Tensor:
-    """Return the mean weights (T,) over the parts of this rank."""
-    if len(results) == 1:
-        return results[0].weights
-    return torch.stack([result.weights for result in results]).mean(dim=0)
+def mean_weights(
+    number: int, terms: Sequence[LossTerm], results: Sequence[StepResult], warned: set[str]
+) -> Tensor:
+    """Return the mean weights (T,) over the parts of this rank; warn of large ones.
 
-
-def warn_once(number: int, terms: Sequence[LossTerm], weights: Tensor, warned: set[str]) -> None:
-    """Warn of large `weights` (T,) of an update, but not of tasks that are in `warned` already."""
+    Tasks in `warned` were warned of already; those that are now are added.
+    """
+    weights = results[0].weights
+    if len(results) > 1:
+        weights = torch.stack([result.weights for result in results]).mean(dim=0)
     named = dict(zip((term.name for term in terms), weights.tolist(), strict=True))
     for name, weight in large_weights(named).items():
         if name not in warned:
             warned.add(name)
             text = weight_warning(name, weight, number).removeprefix("warning: ")
             warnings.warn(text, stacklevel=3)  # names the line of the loop
+    return weights
 
 
 def require_finite(
