@@ -35,6 +35,8 @@ from mtlkit.transforms.base import Transform
 from mtlkit.weightings.base import Weighting, pairing_problems
 from mtlkit.weightings.equal import Equal
 
+_HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
 
 @attrs.frozen(kw_only=True)
 class Train:
@@ -80,7 +82,7 @@ class Train:
     @property
     def half(self) -> torch.dtype | None:
         """The dtype of automatic mixed precision; None in fp32."""
-        return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision)
+        return _HALF.get(self.precision)
 
     @property
     def checkpoint_seconds(self) -> float | None:

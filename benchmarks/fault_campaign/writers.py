@@ -121,5 +121,5 @@ def _acts_of_new_folders(home: Path) -> Iterator[Act]:
     yield Act("`merge`", call("merge", "left", "right", "--out", "run/merged"), merged, empty)
     plugin = call("plugin", "new", "acme", "--out", "run/acme")
     yield Act("`plugin new`", plugin, ("acme",), empty)
-    here = call("plugin", "new", "acme", "--out", "run")
-    yield Act("`plugin new` in an empty folder", here, (".",), empty, whole=False)
+    inside = call("plugin", "new", "acme", "--out", "run")
+    yield Act("`plugin new` in an empty folder", inside, (".",), empty, whole=False)

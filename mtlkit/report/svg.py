@@ -104,8 +104,8 @@ def to_svg(figure: Figure) -> str:
     for patch in (figure.patch, *(axes.patch for axes in figure.axes)):
         patch.set(facecolor="none", edgecolor="none")
     metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    # `savefig` draws a figure with a layout twice
-    FigureCanvasSVG(figure).print_svg(target, metadata=metadata)
+    canvas: Any = FigureCanvasSVG(figure)  # without types; `savefig` draws the figure twice
+    canvas.print_svg(target, metadata=metadata)
     return target.getvalue()
 
 

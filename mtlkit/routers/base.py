@@ -170,7 +170,8 @@ class RouterModule(nn.Module, ABC):
             computed = self.own_features(features.shared, features.maps)
         if not computed:
             return features
-        return attrs.evolve(features, per_task={**features.per_task, **computed}, sources={})
+        per_task = {**features.per_task, **computed}
+        return Features(features.shared, features.maps, per_task, features.copies, features.context)
 
     def branch_present(
         self, present: Mapping[str, Tensor], targets: Mapping[str, Tensor]

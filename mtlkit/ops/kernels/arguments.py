@@ -275,7 +275,7 @@ def wants_gradient(*tensors: Tensor | None) -> bool:
 
 def has_tangent(*tensors: Tensor | None) -> bool:
     """Return whether forward-mode differentiation is active; an operator's tangent would be 0."""
-    if torch.compiler.is_compiling() or forward_ad._current_level < 0:
+    if forward_ad._current_level < 0 or torch.compiler.is_compiling():
         return False  # a graph is traced without tangents, and outside a level there are none
     duals = (forward_ad.unpack_dual(t) for t in tensors if t is not None)  # type: ignore[no-untyped-call]
     return any(dual.tangent is not None for dual in duals)

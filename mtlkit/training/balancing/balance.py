@@ -119,6 +119,7 @@ class Balance(nn.Module):
         self._updates, self._epoch, self._opens = 0, -1, False
         self._elements = 0  # of the gradients of a weighting with state for each of them
         self._separated = False
+        self._warned: set[str] = set()  # tasks whose weight was large
         self._last: tuple[LoopUpdate, Sequence[StepResult]] | None = None
 
     def start_epoch(self) -> None:
@@ -162,8 +163,9 @@ class Balance(nn.Module):
         return the losses of further batches, `counts` the targets of each task over all
         micro-batches, and `lr` the learning rate: a weighting that needs one that is missing raises
         `AssemblyError`. `scaler` is that of fp16 training. `backward` replaces the backward pass
-        from the scalar, as `accelerator.backward` does. Raises `NotFiniteError` if a loss or weight
-        is not finite, unless there is a `scaler`.
+        from the scalar, as `accelerator.backward` does. Weights outside of -100 to 100 are warned
+        of once for each task. Raises `NotFiniteError` if a loss or weight is not finite, unless
+        there is a `scaler`.
         """
         require_gradient_mode()
         if isinstance(losses, tuple) and len(losses) == 2:
@@ -192,7 +194,7 @@ class Balance(nn.Module):
         self._updates, self._opens = self._updates + 1, False
         if step.after_step is not None:
             self._last = (update, results)
-        return mean_weights(results)
+        return mean_weights(self._updates, self.terms, results, self._warned)
 
     def after_step(self, losses: Given) -> None:
         """Pass the losses of the same batch after `optimizer.step()` to the weighting.

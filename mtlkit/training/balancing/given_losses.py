@@ -44,12 +44,17 @@ class GivenLosses:
 
     def step_losses(self, counts: Tensor, fraction: float) -> StepLosses:
         """Return the losses for a weighting, given the `counts` (T,) of the whole update."""
-        absent = self.first.new_zeros(len(self.first), dtype=torch.float32)
-        rows = [self.values.get(index, absent) for index in range(len(self.terms))]
-        per_sample = torch.stack([row.float() for row in rows])
-        given = [float(index in self.values) for index in range(len(self.terms))]
-        weights = per_sample.new_tensor(given).unsqueeze(1).expand_as(per_sample)
-        features = self.features[0] if self.features else per_sample.new_zeros(len(absent), 0)
+        rows = [self.values.get(index) for index in range(len(self.terms))]
+        per_sample = torch.stack([
+            torch.zeros_like(self.first, dtype=torch.float32) if row is None else row.float()
+            for row in rows
+        ])  # fmt: skip
+        if len(self.values) == len(rows):
+            weights = torch.ones_like(per_sample)
+        else:
+            given = per_sample.new_tensor([float(row is not None) for row in rows])
+            weights = given.unsqueeze(1).expand_as(per_sample)
+        features = self.features[0] if self.features else per_sample.new_zeros(len(self.first), 0)
         return StepLosses(self.terms, per_sample, weights, counts, fraction, features)
 
 
@@ -79,7 +84,8 @@ def read_losses(
         if of_samples:
             values[index], counts[index] = value, present
         elif mask is None:
-            values[index], counts[index] = value.mean().reshape(1), 1.0
+            mean = value.mean() if value.dim() else value
+            values[index], counts[index] = mean.reshape(1), 1.0
         else:
             values[index] = (value.sum() / mask.sum().clamp(min=1)).reshape(1)
             counts[index] = mask.any().float()
