@@ -14,13 +14,9 @@ from mtlkit.data.dataset import Data, Split
 from mtlkit.data.frame import Region
 from mtlkit.data.image_source import ImageLabels, ImageSource
 from mtlkit.data.imaging.decoder_pool import DecoderPool
-from mtlkit.data.imaging.decoding import (
-    FileStore,
-    StoredImages,
-    read_images,
-    threads,
-)
+from mtlkit.data.imaging.decoding import StoredImages, read_images, threads
 from mtlkit.data.imaging.image_faults import fault_report, no_images, skipped_files
+from mtlkit.data.imaging.image_stores import FileStore
 from mtlkit.data.imaging.label_maps import LabelMaps, StoredMaps
 from mtlkit.data.imaging.new_images import read_new_images
 from mtlkit.data.imaging.region_tables import Boxes, Landmarks
