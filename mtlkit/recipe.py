@@ -27,6 +27,7 @@ from mtlkit.heads.op_choice import choice_problems, op_choices
 from mtlkit.loggers.base import Logger
 from mtlkit.loggers.json_lines import JsonLines
 from mtlkit.name_patterns import is_pattern
+from mtlkit.namespace import builtin
 from mtlkit.ops.dispatch.table import OpTable
 from mtlkit.optim.base import Optimizer, Schedule
 from mtlkit.optim.constant import Constant
@@ -36,7 +37,7 @@ from mtlkit.routers.base import Router
 from mtlkit.routers.feature_kinds import feature_problems
 from mtlkit.routers.shared import Shared
 from mtlkit.sharding_rules import sharding_problems
-from mtlkit.task import Task, loss_terms
+from mtlkit.task import Task, loss_terms, with_default_heads
 from mtlkit.task_types import FOLD_ABOVE, LossTerm
 from mtlkit.train_validators import device_name, once_validated, steps_or_minutes
 from mtlkit.transforms.base import Transform
@@ -157,7 +158,8 @@ class WarmStart:
 class Recipe:
     """Data, network, losses, training and evaluation of a run, without its folder and machine.
 
-    `check` raises an error if valid parts are incompatible.
+    Tasks without a head get the default head of their type of label. `check` raises an error if
+    valid parts are incompatible.
     """
 
     data: DataSource
@@ -173,6 +175,11 @@ class Recipe:
     callbacks: tuple[Callback, ...] = ()
     evaluators: tuple[Evaluator, ...] = ()
     seed: int = attrs.field(default=0, validator=seed_number())
+
+    def __attrs_post_init__(self) -> None:
+        labels = self.data.label_targets
+        tasks = with_default_heads(self.tasks, labels, lambda name: builtin("heads", name))
+        object.__setattr__(self, "tasks", tasks)
 
     def terms(self) -> tuple[LossTerm, ...]:
         """Return the loss terms of a step: one for each task, then those of the router."""

@@ -1,7 +1,7 @@
 """A task: its label, head, metrics and role."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import attrs
 
@@ -10,16 +10,20 @@ from mtlkit.component import Problem, member_of
 from mtlkit.heads.base import Head
 from mtlkit.heads.classification import Classification
 from mtlkit.metrics.base import LABEL_UNIT, Metric, metric_named
-from mtlkit.targets.base import nouns
+from mtlkit.targets.base import Target, nouns
 from mtlkit.task_types import LossTerm, Reduction, Role
+
+_UNSTATED = Classification()
+"""The head of tasks without a head, compared by identity."""
 
 
 @attrs.frozen(kw_only=True)
 class Task:
     """A task of a recipe: the label it predicts (None: the name of the task) and its head.
 
-    In a recipe file, a task without a head gets the default head of the type of label that the
-    options of the data declare, such as `regression` for a number.
+    In a recipe, a task without a head gets the default head of the type of label that the options
+    of the data declare, such as `Regression` for a number. A default head of a plugin is set when a
+    recipe file is read.
 
     `adapter` changes the kind of the features that the head reads. `reduction` weighs the samples
     in the mean loss of the task: by their numbers of present `elements`, such as labeled pixels, or
@@ -34,7 +38,7 @@ class Task:
 
     target: str | None = None
     role: Role = attrs.field(default=Role.SIDE, validator=member_of(Role))
-    head: Head = attrs.field(factory=Classification)
+    head: Head = _UNSTATED
     adapter: Adapter | None = None
     reduction: Reduction = attrs.field(default=Reduction.ELEMENTS, validator=member_of(Reduction))
     metrics: tuple[Metric, ...] = ()
@@ -78,6 +82,33 @@ class Task:
                 metric_named(self.measured_by, self.primary)
             except ValueError as cause:
                 yield Problem(("primary",), str(cause))
+
+
+def with_default_heads(
+    tasks: Mapping[str, Task],
+    labels: Mapping[str, type[Target]],
+    find: Callable[[str], type[Head] | None],
+) -> dict[str, Task]:
+    """Return `tasks`, of which those without a head get the default head of their type of label.
+
+    `labels` are the types of the labels that are known, and `find` returns the class of a head by
+    its name. A task whose label or head is unknown is unchanged.
+
+    >>> from mtlkit.targets.number import NumberTarget
+    >>> heads = {"regression": Classification}
+    >>> [*with_default_heads({"age": Task(), "who": Task()}, {"age": NumberTarget}, heads.get)]
+    ['age', 'who']
+    """
+    heads = {
+        name: head()
+        for name, task in tasks.items()
+        if task.head is _UNSTATED and (target := labels.get(task.target or name)) is not None
+        if (head := find(target.default_head)) is not None
+    }
+    return {
+        name: attrs.evolve(task, head=heads[name]) if name in heads else task
+        for name, task in tasks.items()
+    }
 
 
 def loss_terms(tasks: Mapping[str, Task]) -> tuple[LossTerm, ...]:
