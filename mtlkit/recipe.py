@@ -27,7 +27,6 @@ from mtlkit.heads.op_choice import choice_problems, op_choices
 from mtlkit.loggers.base import Logger
 from mtlkit.loggers.json_lines import JsonLines
 from mtlkit.name_patterns import is_pattern
-from mtlkit.namespace import builtin
 from mtlkit.ops.dispatch.table import OpTable
 from mtlkit.optim.base import Optimizer, Schedule
 from mtlkit.optim.constant import Constant
@@ -37,7 +36,7 @@ from mtlkit.routers.base import Router
 from mtlkit.routers.feature_kinds import feature_problems
 from mtlkit.routers.shared import Shared
 from mtlkit.sharding_rules import sharding_problems
-from mtlkit.task import Task, loss_terms, with_default_heads
+from mtlkit.task import Task, loss_terms, mismatched_labels, with_default_heads
 from mtlkit.task_types import FOLD_ABOVE, LossTerm
 from mtlkit.train_validators import device_name, once_validated, steps_or_minutes
 from mtlkit.transforms.base import Transform
@@ -177,8 +176,7 @@ class Recipe:
     seed: int = attrs.field(default=0, validator=seed_number())
 
     def __attrs_post_init__(self) -> None:
-        labels = self.data.label_targets
-        tasks = with_default_heads(self.tasks, labels, lambda name: builtin("heads", name))
+        tasks = with_default_heads(self.tasks, self.data.label_targets)
         object.__setattr__(self, "tasks", tasks)
 
     def terms(self) -> tuple[LossTerm, ...]:
@@ -233,8 +231,10 @@ class Recipe:
                 )
 
     def _feature_problems(self) -> Iterator[Problem]:
-        heads = {name: (task.adapter, task.head) for name, task in self.tasks.items()}
-        return feature_problems(self.backbone, self.router, heads)
+        wrong = mismatched_labels(self.tasks, self.data.label_targets)
+        yield from (Problem(("tasks", name, "head"), why) for name, why in wrong.items())
+        heads = {n: (t.adapter, t.head) for n, t in self.tasks.items() if n not in wrong}
+        yield from feature_problems(self.backbone, self.router, heads)
 
     def notes(self) -> list[Problem]:
         """Return what a valid recipe may not intend; these are printed when it is read."""

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 import attrs
 
@@ -10,11 +11,16 @@ from mtlkit.component import Problem, member_of
 from mtlkit.heads.base import Head
 from mtlkit.heads.classification import Classification
 from mtlkit.metrics.base import LABEL_UNIT, Metric, metric_named
+from mtlkit.namespace import builtin
 from mtlkit.targets.base import Target, nouns
+from mtlkit.targets.class_label import ClassTarget
+from mtlkit.targets.number import NumberTarget
 from mtlkit.task_types import LossTerm, Reduction, Role
 
 _UNSTATED = Classification()
 """The head of tasks without a head, compared by identity."""
+
+_BUILT_IN = partial(builtin, "heads")
 
 
 @attrs.frozen(kw_only=True)
@@ -87,17 +93,16 @@ class Task:
 def with_default_heads(
     tasks: Mapping[str, Task],
     labels: Mapping[str, type[Target]],
-    find: Callable[[str], type[Head] | None],
+    find: Callable[[str], type[Head] | None] = _BUILT_IN,
 ) -> dict[str, Task]:
     """Return `tasks`, of which those without a head get the default head of their type of label.
 
     `labels` are the types of the labels that are known, and `find` returns the class of a head by
-    its name. A task whose label or head is unknown is unchanged.
+    its name, by default of a built-in one. A task whose label or head is unknown is unchanged.
 
-    >>> from mtlkit.targets.number import NumberTarget
-    >>> heads = {"regression": Classification}
-    >>> [*with_default_heads({"age": Task(), "who": Task()}, {"age": NumberTarget}, heads.get)]
-    ['age', 'who']
+    >>> tasks = with_default_heads({"age": Task(), "who": Task()}, {"age": NumberTarget})
+    >>> [type(task.head).__name__ for task in tasks.values()]
+    ['Regression', 'Classification']
     """
     heads = {
         name: head()
@@ -109,6 +114,43 @@ def with_default_heads(
         name: attrs.evolve(task, head=heads[name]) if name in heads else task
         for name, task in tasks.items()
     }
+
+
+def mismatched_labels(
+    tasks: Mapping[str, Task], labels: Mapping[str, type[Target]]
+) -> dict[str, str]:
+    """Return by task why its head cannot predict its label, of those with known types.
+
+    >>> mismatched_labels({"age": Task()}, {})
+    {}
+    """
+    known = [(name, task, task.target or name) for name, task in tasks.items()]
+    reasons = {
+        name: label_mismatch(label, labels[label], task.head)
+        for name, task, label in known
+        if label in labels
+    }
+    return {name: reason for name, reason in reasons.items() if reason is not None}
+
+
+def label_mismatch(label: str, target: Target | type[Target], head: Head) -> str | None:
+    """Return why `head` cannot predict a label of this type, and the head that does; else None.
+
+    >>> from mtlkit.targets.vector import VectorTarget
+    >>> label_mismatch("tip", VectorTarget, Classification()).partition("; ")[2]
+    'use `head: {type: vector-regression}`'
+    """
+    kind = target if isinstance(target, type) else type(target)
+    if issubclass(kind, head.targets):
+        return None
+    expected = ", ".join(sorted({one.shape for one in head.targets}))
+    numbers = issubclass(kind, ClassTarget) and NumberTarget in head.targets
+    return (
+        f"the label {label!r} is {kind.noun} {kind.shape}, the head {type(head).__name__} predicts "
+        f"{nouns(head.targets)} {expected}; "
+        + ("list the label in `data.numeric` if it is a number, or " if numbers else "")
+        + f"use `head: {{type: {kind.default_head}}}`"
+    )
 
 
 def loss_terms(tasks: Mapping[str, Task]) -> tuple[LossTerm, ...]:

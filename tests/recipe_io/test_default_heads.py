@@ -85,6 +85,7 @@ def test_a_default_head_of_a_plugin_is_found_when_a_recipe_file_is_read(monkeypa
     registrar.data.add("ours/declared", Declared, "a declared label")
     registrar.commit()
     monkeypatch.setattr(Declared, "label_targets", {"value": Ours})
+    monkeypatch.setattr(Regression, "targets", (Ours,))
     text = "{data: {type: ours/declared, number: 0}, backbone: mlp, tasks: {value: {}}}"
     assert isinstance(parse_recipe(text, "r.yaml", catalog).tasks["value"].head, Regression)
     monkeypatch.setattr(Ours, "default_head", "ours/absent")
@@ -110,7 +111,7 @@ data:
   vectors: {tip: [tip_x, tip_y]}
   multi_label: {traits: [red, round]}
 backbone: mlp
-tasks: {kind: {}, size: {}, tip: {}, traits: {}, stated: {target: size, head: ordinal}}
+tasks: {kind: {}, size: {}, tip: {}, traits: {}, stated: {target: kind, head: ordinal}}
 """
 
 
@@ -172,6 +173,22 @@ def test_joined_sources_declare_renamed_labels():
 def test_a_default_head_that_reads_other_features_is_refused_with_its_name():
     with pytest.raises(RecipeError, match=r"tasks.ground.head: .* Segmentation reads maps"):
         parse_recipe(IMAGES.replace("backbone: unet", "backbone: casia-net"), "r.yaml", CATALOG)
+
+
+@pytest.mark.parametrize(
+    ("head", "words"),
+    [
+        ("classification", r"a class of each pixel \(N, H, W\), the head Classification predicts a "
+         r"class \(N,\); use `head: {type: segmentation}`"),
+        ("{type: dense-regression}", "use `head: {type: segmentation}`"),
+    ],
+)  # fmt: skip
+def test_a_head_of_another_type_of_label_is_refused_when_the_recipe_is_read(head, words):
+    text = IMAGES.replace("ground: {}", f"ground: {{head: {head}}}")
+    with pytest.raises(
+        RecipeError, match=r"r.yaml:13:\d+: tasks.ground.head: the label .*" + words
+    ):
+        parse_recipe(text, "r.yaml", CATALOG)
 
 
 def test_explain_shows_the_chosen_heads(tmp_path, capsys, monkeypatch):
