@@ -10,15 +10,7 @@ import torch
 from mtlkit.backbones.base import Backbone
 from mtlkit.callbacks.base import Callback
 from mtlkit.callbacks.rate_rules import rate_problems
-from mtlkit.component import (
-    Problem,
-    above,
-    at_least,
-    one_of,
-    optional,
-    seed_number,
-    word_or,
-)
+from mtlkit.component import Problem, above, at_least, one_of, optional, seed_number, word_or
 from mtlkit.data.source import DataSource
 from mtlkit.errors import RecipeError
 from mtlkit.evaluators.base import Evaluator
@@ -42,6 +34,8 @@ from mtlkit.train_validators import device_name, once_validated, steps_or_minute
 from mtlkit.transforms.base import Transform
 from mtlkit.weightings.base import Weighting, pairing_problems
 from mtlkit.weightings.equal import Equal
+
+_HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @attrs.frozen(kw_only=True)
@@ -88,7 +82,7 @@ class Train:
     @property
     def half(self) -> torch.dtype | None:
         """The dtype of automatic mixed precision; None in fp32."""
-        return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision)
+        return _HALF.get(self.precision)
 
     @property
     def checkpoint_seconds(self) -> float | None:
@@ -132,7 +126,7 @@ class Transforms:
         for key, transforms in (("train", self.train), ("test", self.test)):
             for number, transform in enumerate(transforms):
                 for problem in transform.problems(names):
-                    yield Problem((key, str(number), *problem.path), problem.message)
+                    yield problem.under(key, str(number))
         for number, transform in enumerate(self.test):
             if transform.is_random:
                 kind = type(transform).__name__
@@ -207,8 +201,8 @@ class Recipe:
         return [
             *mismatches,
             *problems,
-            *self._metric_problems(),
-            *self._transform_problems(),
+            *(p.under("tasks", name) for name, task in self.tasks.items() for p in task.problems()),
+            *(p.under("transforms") for p in self.transforms.problems(self.tasks)),
             *self._batch_problems(),
             *self._callback_problems(),
             *self._logger_problems(),
@@ -240,16 +234,11 @@ class Recipe:
         """Return what a valid recipe may not intend; these are printed when it is read."""
         return list(self.weighting.notes(self.terms()))
 
-    def _metric_problems(self) -> Iterator[Problem]:
-        for name, task in self.tasks.items():
-            for problem in task.problems():
-                yield Problem(("tasks", name, *problem.path), problem.message)
-
     def _callback_problems(self) -> Iterator[Problem]:
         for index, callback in enumerate(self.callbacks):
             path = ("callbacks", str(index))
             for problem in callback.problems(self.tasks):
-                yield Problem((*path, *problem.path), problem.message)
+                yield problem.under(*path)
             if callback.needs_validation and self.train.validates_once:
                 yield Problem(path, once_validated(type(callback).__name__, self.train))
             for earlier, other in enumerate(self.callbacks[:index]):
@@ -268,20 +257,16 @@ class Recipe:
                 path = ("train", "loggers", str(index))
                 yield Problem(path, f"writes to the files of train.loggers.{first}; remove one")
 
-    def _transform_problems(self) -> Iterator[Problem]:
-        for problem in self.transforms.problems(self.tasks):
-            yield Problem(("transforms", *problem.path), problem.message)
-
     def _batch_problems(self) -> Iterator[Problem]:
         if isinstance(self.train.batches, GroupedBatches):
             for problem in self.train.batches.problems(self.tasks):
-                yield Problem(("train", "batches", *problem.path), problem.message)
+                yield problem.under("train", "batches")
 
     def _evaluator_problems(self) -> Iterator[Problem]:
         for index, evaluator in enumerate(self.evaluators):
             path = ("evaluators", str(index))
             for problem in evaluator.problems(self.terms()):
-                yield Problem((*path, *problem.path), problem.message)
+                yield problem.under(*path)
             for earlier, other in enumerate(self.evaluators[:index]):
                 if other == evaluator or (evaluator.prefix and other.prefix == evaluator.prefix):
                     prefix = f" (`{evaluator.prefix}/...`)" if evaluator.prefix else ""

@@ -87,17 +87,12 @@ def group_columns_by_split(
     groups = grouped_columns(config, list(rows[0].labels))
     columns: dict[str, dict[str, Column]] = {split: {} for split in indices}
     for label, names in groups.items():
-        target: Target
+        target: Target = MultiLabelTarget(names=tuple(names))
+        parse, dtype = _truth, target.dtype
         if label in config.vectors:
-            target, parse = (
-                VectorTarget(names=tuple(names), unit=config.units.get(label, "")),
-                _number,
-            )
-        else:
-            target, parse = MultiLabelTarget(names=tuple(names)), _truth
+            target = VectorTarget(names=tuple(names), unit=config.units.get(label, ""))
+            parse, dtype = _number, torch.float64  # a head centers numbers in float64
         values = [[_cell(row, name, parse) for name in names] for row in rows]
-        # a head centers numbers in float64
-        dtype = torch.float64 if label in config.vectors else target.dtype
         labels = torch.tensor(values, dtype=dtype)
         for split, chosen in indices.items():
             columns[split][label] = Labels(target, labels[torch.tensor(chosen)])
