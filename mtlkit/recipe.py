@@ -28,7 +28,7 @@ from mtlkit.routers.base import Router
 from mtlkit.routers.feature_kinds import feature_problems
 from mtlkit.routers.shared import Shared
 from mtlkit.sharding_rules import sharding_problems
-from mtlkit.task import Task, loss_terms
+from mtlkit.task import Task, loss_terms, mismatched_labels, with_default_heads
 from mtlkit.task_types import FOLD_ABOVE, LossTerm
 from mtlkit.train_validators import device_name, once_validated, steps_or_minutes
 from mtlkit.transforms.base import Transform
@@ -151,7 +151,8 @@ class WarmStart:
 class Recipe:
     """Data, network, losses, training and evaluation of a run, without its folder and machine.
 
-    `check` raises an error if valid parts are incompatible.
+    Tasks without a head get the default head of their type of label. `check` raises an error if
+    valid parts are incompatible.
     """
 
     data: DataSource
@@ -168,6 +169,10 @@ class Recipe:
     evaluators: tuple[Evaluator, ...] = ()
     seed: int = attrs.field(default=0, validator=seed_number())
 
+    def __attrs_post_init__(self) -> None:
+        tasks = with_default_heads(self.tasks, self.data.label_targets)
+        object.__setattr__(self, "tasks", tasks)
+
     def terms(self) -> tuple[LossTerm, ...]:
         """Return the loss terms of a step: one for each task, then those of the router."""
         return self.router.terms(loss_terms(self.tasks))
@@ -182,8 +187,7 @@ class Recipe:
         invalid = [*self._name_problems()]
         if invalid:
             return invalid
-        heads = {name: (task.adapter, task.head) for name, task in self.tasks.items()}
-        mismatches = list(feature_problems(self.backbone, self.router, heads))
+        mismatches = list(self._feature_problems())
         problems = list(self.router.problems(loss_terms(self.tasks))) or list(
             pairing_problems(
                 self.weighting,
@@ -219,6 +223,12 @@ class Recipe:
                     ("tasks", name),
                     f"got the pattern {name!r}, expected a name; patterns are for recipe files",
                 )
+
+    def _feature_problems(self) -> Iterator[Problem]:
+        wrong = mismatched_labels(self.tasks, self.data.label_targets)
+        yield from (Problem(("tasks", name, "head"), why) for name, why in wrong.items())
+        heads = {n: (t.adapter, t.head) for n, t in self.tasks.items() if n not in wrong}
+        yield from feature_problems(self.backbone, self.router, heads)
 
     def notes(self) -> list[Problem]:
         """Return what a valid recipe may not intend; these are printed when it is read."""

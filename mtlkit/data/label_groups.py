@@ -19,8 +19,8 @@ from mtlkit.targets.number import NumberTarget
 from mtlkit.targets.vector import VectorTarget
 from mtlkit.task_types import MISSING
 
-TRUTHS = {"1": 1, "true": 1, "yes": 1, "0": 0, "false": 0, "no": 0}
-"""Values of a binary label by their text in lower case."""
+TRUTHS = {"1": 1, "1.0": 1, "true": 1, "yes": 1, "0": 0, "0.0": 0, "false": 0, "no": 0}
+"""Values of a binary label by their text in lower case; pandas writes 1.0 next to empty cells."""
 
 
 class GroupOptions(Protocol):
@@ -108,7 +108,10 @@ def _cell(row: Row, name: str, parse: Callable[[str | None], float | None]) -> f
     value = parse(row.labels[name])
     if value is None:
         expected = "a number" if parse is _number else "1, 0, true or false"
-        raise DataError(f"{row.place}: {name}: expected {expected}, got {row.labels[name]!r}")
+        raise DataError(
+            f"{row.place}: {name}: expected {expected}, or an empty cell for a missing label, got "
+            f"{row.labels[name]!r}"
+        )
     return value
 
 

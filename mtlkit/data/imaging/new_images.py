@@ -7,7 +7,8 @@ from pathlib import Path
 from mtlkit.data.dataset import Split
 from mtlkit.data.frame import Frame, Region
 from mtlkit.data.imaging.decoder_pool import DecoderPool
-from mtlkit.data.imaging.decoding import FileStore, StoredImages, read_images, threads
+from mtlkit.data.imaging.decoding import StoredImages, read_images, threads
+from mtlkit.data.imaging.image_stores import FileStore
 from mtlkit.data.imaging.region_tables import RegionTable
 from mtlkit.data.label_columns import SHOWN
 from mtlkit.data.listing.image_listing import (
