@@ -30,7 +30,7 @@ class Store(Protocol):
 
 @attrs.frozen(eq=False)
 class FileStore:
-    """Image files, by their `names` relative to `folder`."""
+    """Image files, by their `names` relative to `folder`, or absolute."""
 
     folder: Path
     names: Sequence[str]
@@ -45,7 +45,7 @@ class FileStore:
 
     def read(self, position: int, /) -> bytes:
         try:
-            return read_regular(self._prefix + self.names[position], LARGEST_FILE)
+            return read_regular(self.place(position), LARGEST_FILE)
         except OSError as cause:
             raise DataError(f"cannot be read: {cause.strerror or cause}") from cause
 
@@ -54,4 +54,5 @@ class FileStore:
         return FileStore(self.folder, [self.names[position] for position in positions])
 
     def place(self, position: int, /) -> str:
-        return self._prefix + self.names[position]
+        name = self.names[position]
+        return name if os.path.isabs(name) else self._prefix + name
