@@ -133,7 +133,7 @@ class Updater:
 
         Raises `NotFiniteError` on every rank, before the update, if a loss is not finite.
         """
-        with use(**self.train.ops):
+        with use(**self.train.ops), self.ranks.updating():
             return self._update(step, stop_request)
 
     def _update(self, step: int, stop_request: StopRequest | None) -> Update:
