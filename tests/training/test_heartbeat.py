@@ -172,10 +172,10 @@ def test_cpu_time_is_progress_between_updates_only(hanging, updating, monkeypatc
     with second.updating(), context:
         for _ in range(60):
             for beats in hanging:
-                own = beats._own_progress()
-                beats._store.set(f"beats of {beats._rank}", f"0/{own}")
+                progress = beats._own_progress()
+                beats._store.set(f"beats of {beats._rank}", f"0/{progress}")
                 beats._listen()
-                beats._watch(own)
+                beats._watch(progress)
     assert (first._end is not None) == updating
 
 

@@ -90,7 +90,7 @@ class Heartbeat:
 
     @contextmanager
     def updating(self) -> Iterator[None]:
-        """Count the body as an update: its CPU time is no progress, only its end is."""
+        """Count the body as an update, in which CPU time does not count as progress."""
         self._marks, self._updating = self._marks + 1, True
         try:
             yield
@@ -141,10 +141,10 @@ class Heartbeat:
         left = GRACE
         while not stopped.wait(BEAT):
             try:
-                own = self._own_progress()
-                self._store.set(f"beats of {self._rank}", f"{self._beats}/{own}")
+                progress = self._own_progress()
+                self._store.set(f"beats of {self._rank}", f"{self._beats}/{progress}")
                 self._listen()
-                self._watch(own)
+                self._watch(progress)
             except RuntimeError as cause:
                 self._end = InterruptedRunError(
                     f"the store of torchrun was lost: its process was killed, or its machine "
@@ -182,13 +182,13 @@ class Heartbeat:
         seconds = 0 if self._updating else int(time.process_time() - time.thread_time())
         return f"{self._marks} {seconds}"
 
-    def _watch(self, own: str) -> None:
-        """End the run if this process, with the progress `own`, and all others make no progress.
+    def _watch(self, progress: str) -> None:
+        """End the run if this process, with its `progress`, and all others make no progress.
 
         The first process decides. Before, each one writes what its main thread executes.
         """
         others = (count.decode().partition("/")[2] for count in self._counts.values())
-        progress = "; ".join([own, *others])
+        progress = "; ".join([progress, *others])
         self._still = self._still + 1 if progress == self._progress else 0
         self._progress = progress
         if self._still * BEAT >= self._hang_timeout / 2:
