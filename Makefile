@@ -31,9 +31,11 @@ demo: setup
 	$(BIN)/mtlkit train $(RECIPES)/demo-s-cnn.yaml --out $(DEMO)/s-cnn
 	$(BIN)/mtlkit train $(RECIPES)/demo-p-cnn.yaml --out $(DEMO)/p-cnn --beside $(DEMO)/s-cnn
 
-# one process for each core, one thread in each; a file's tests stay together
+# one process for each core, one thread in each; a file's tests stay together, in the order of
+# tests/conftest.py; modules are compiled once, not by every process that a test starts
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses auto \
+		--dist loadfile --no-loadscope-reorder
 
 # Ray pins packages, so it has its own environment, which reads the others from that of `setup`
 test-ray: setup .venv-ray/ready

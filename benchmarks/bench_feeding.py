@@ -64,18 +64,15 @@ def encoded(count: int, side: int) -> list[bytes]:
     return [files[number % len(files)] for number in range(count)]
 
 
-def in_turns(ways: dict[str, Callable[[], None]], images: int) -> dict[str, float]:
-    """Return the best rate of each way, in images per CPU second, measured in turns.
-
-    Other processes only slow a way down, so that its best round is the least disturbed one.
-    """
+def in_turns(ways: dict[str, Callable[[], None]]) -> dict[str, list[float]]:
+    """Return the CPU seconds of each round of each way, measured in turns."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(ROUNDS):
         for name, way in ways.items():
             start = time.process_time()
             way()
             seconds[name].append(time.process_time() - start)
-    return {name: images / min(times) for name, times in seconds.items()}
+    return seconds
 
 
 def in_batches(inputs: Inputs) -> Callable[[], None]:
@@ -88,10 +85,17 @@ def in_batches(inputs: Inputs) -> Callable[[], None]:
     return read
 
 
-def report(title: str, rates: dict[str, float], decoder: str) -> None:
+def report(title: str, seconds: dict[str, list[float]], decoder: str, images: int) -> None:
+    """Print the best rates, and the median of the fractions of the decoder's rate in each round.
+
+    Other processes only slow a way down, so that its best round is the least disturbed one.
+    """
     say(title)
-    for name, rate in rates.items():
-        say(f"  {name:<44} {rate:9,.0f} images/s  {rate / rates[decoder]:5.2f}")
+    for name, times in seconds.items():
+        fraction = np.median(np.divide(seconds[decoder], times))
+        best = min(seconds[decoder]) / min(times)
+        rate = f"{images / min(times):9,.0f} images/s"
+        say(f"  {name:<36} {rate}  {best:5.2f}  median {fraction:5.2f}")
 
 
 def measure_decoding(folder: Path, count: int) -> None:
@@ -141,7 +145,7 @@ def measure_decoding(folder: Path, count: int) -> None:
     nothing = RandomSplit(validation=0, test=0)
     shards = Shards(shards=(str(folder / "train.tar"),), size=112, split=nothing)
     ways["shards (tar), in batches"] = in_batches(shards.load(Loading(workers=1)).train.inputs)
-    report("112 x 112 JPEG, fraction of the decoder's own rate", in_turns(ways, count), decoder)
+    report("112 x 112 JPEG, fraction of the decoder's own rate", in_turns(ways), decoder, count)
 
 
 def measure_large(folder: Path, count: int) -> None:
@@ -171,7 +175,7 @@ def measure_large(folder: Path, count: int) -> None:
         "images from files": in_batches(StoredImages(files, whole, pool)),
         "images from files, reduce: true": in_batches(StoredImages(files, reduced, pool)),
     }
-    report("640 x 640 JPEG resized to 112 x 112", in_turns(ways, count), name)
+    report("640 x 640 JPEG resized to 112 x 112", in_turns(ways), name, count)
     index = torch.arange(min(count, 64))
     one, other = (StoredImages(files, frame, pool)[index].int() for frame in (whole, reduced))
     difference = (one - other).abs().float()

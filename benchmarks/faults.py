@@ -7,6 +7,7 @@ printed with what was seen.
 
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -66,14 +67,17 @@ def _tables(home: Path, done: set[str], most: int, seed: int) -> Iterator[Case]:
 
 PARTS: dict[str, tuple[Part, int]] = {
     "kills": (_kills, 500),
-    "writers": (_writers, 200),
+    "writers": (_writers, 300),
     "studies": (_study_kills, 60),
     "corruptions": (_corruptions, 1000),
     "tables": (_tables, 1000),
     "documents": (_documents, 10_000),
     "plugins": (_plugins, 100),
 }
-"""The parts, and how many cases each tries: of `writers` and `studies` a sample of the events."""
+"""The parts, and how many cases each tries."""
+
+STRUCK = ("kills", "writers", "studies")
+"""The parts with a number of events, of which they try a sample unless all are requested."""
 
 
 FEWEST = 4
@@ -94,9 +98,17 @@ def read_cases(state: Path) -> list[Case]:
 @click.argument("state", type=click.Path(path_type=Path))
 @click.option("--part", "parts", multiple=True, type=click.Choice(list(PARTS)))
 @click.option("--fraction", default=1.0, help="Fraction of the cases of each part.")
+@click.option("--every", is_flag=True, help="Strike at every event instead of a sample.")
 @click.option("--seed", default=0)
 @click.option("--table", "only_table", is_flag=True, help="Try nothing; print the table of STATE.")
-def main(state: Path, parts: tuple[str, ...], fraction: float, seed: int, only_table: bool) -> None:
+def main(
+    state: Path,
+    parts: tuple[str, ...],
+    fraction: float,
+    every: bool,
+    seed: int,
+    only_table: bool,
+) -> None:
     """Run the campaign, or the given parts of it."""
     state = state.absolute()
     cases = read_cases(state)
@@ -111,7 +123,8 @@ def main(state: Path, parts: tuple[str, ...], fraction: float, seed: int, only_t
             if number == 0:
                 warm_up(home)
             part, most = PARTS[name]
-            for case in part(home, done, max(FEWEST, int(most * fraction)), seed):
+            most = sys.maxsize if every and name in STRUCK else max(FEWEST, int(most * fraction))
+            for case in part(home, done, most, seed):
                 fields = {**attrs.asdict(case), "verdict": case.verdict.value}
                 file.write(f"{json.dumps(fields)}\n")
                 file.flush()

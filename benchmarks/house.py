@@ -71,9 +71,11 @@ def read_modules(root: Path) -> list[Module]:
                 parts = path.relative_to(package.parent).with_suffix("").parts
                 name = ".".join(parts).removesuffix(".__init__")
                 file, lines = path.relative_to(root).as_posix(), len(text.splitlines())
-                stub = path.with_suffix(".pyi")
-                with_stub = f"{text}\n{stub.read_text(encoding='utf-8') if stub.exists() else ''}"
-                modules.append(Module(name, file, lines, ast.parse(text), ast.parse(with_stub)))
+                tree, stub = ast.parse(text), path.with_suffix(".pyi")
+                with_stub = tree
+                if stub.exists():
+                    with_stub = ast.parse(f"{text}\n{stub.read_text(encoding='utf-8')}")
+                modules.append(Module(name, file, lines, tree, with_stub))
     return modules
 
 

@@ -10,11 +10,10 @@ from mtlkit.data.columns import Categorical
 from mtlkit.data.dataset import Data, Split
 from mtlkit.errors import DataError
 from mtlkit.features.inputs import InputSpecs
-from mtlkit.targets.base import Target, nouns
+from mtlkit.targets.base import Target
 from mtlkit.targets.class_label import ClassTarget
-from mtlkit.targets.number import NumberTarget
 from mtlkit.targets.rows import Rows
-from mtlkit.task import Task
+from mtlkit.task import Task, label_mismatch
 from mtlkit.task_types import MISSING
 
 
@@ -36,19 +35,15 @@ def assembly_of(data: Data, tasks: Mapping[str, Task]) -> Assembly:
     targets: dict[str, Target] = {}
     for name, task in tasks.items():
         label = task.target or name
-        column = data.train.column(label)
+        try:
+            column = data.train.column(label)
+        except DataError as cause:
+            raise DataError(f"tasks.{name}: {cause}") from cause
         if not column.present().any():
             raise DataError(f"tasks.{name}: {_missing(label, column.target)}, or remove the task")
         targets[name] = target = column.target
-        if not isinstance(target, task.head.targets):
-            expected = ", ".join(sorted({kind.shape for kind in task.head.targets}))
-            numbers = isinstance(target, ClassTarget) and NumberTarget in task.head.targets
-            raise DataError(
-                f"tasks.{name}: the label {label!r} is {target.noun} {target.shape}, the head "
-                f"{type(task.head).__name__} predicts {nouns(task.head.targets)} {expected}; "
-                + ("list the label in `data.numeric` if it is a number, or " if numbers else "")
-                + f"use `head: {{type: {target.default_head}}}`"
-            )
+        if mismatch := label_mismatch(label, target, task.head):
+            raise DataError(f"tasks.{name}: {mismatch}")
     return Assembly(inputs=data.input_specs, targets=targets)
 
 

@@ -28,6 +28,11 @@ class RunningChecksum:
         """Add bytes at the end."""
         self._digest.update(part)
 
+    def add_all(self, parts: Iterable[bytes | bytearray | memoryview]) -> None:
+        """Add all of `parts` at the end."""
+        for part in parts:
+            self.add(part)
+
     def value(self) -> str:
         """Return the checksum of everything added so far, in hexadecimal digits."""
         return str(self._digest.hexdigest())
@@ -40,8 +45,7 @@ def checksum(parts: Iterable[bytes | bytearray | memoryview]) -> str:
     True
     """
     digest = RunningChecksum()
-    for part in parts:
-        digest.add(part)
+    digest.add_all(parts)
     return digest.value()
 
 

@@ -40,6 +40,10 @@ class Problem:
     def __str__(self) -> str:
         return f"{'.'.join(self.path)}: {self.message}"
 
+    def under(self, *path: str) -> "Problem":
+        """Return the problem with a path that starts with `path`."""
+        return Problem((*path, *self.path), self.message)
+
 
 LARGEST_WHOLE = 2**63 - 1
 """The largest option that is a whole number: torch stores sizes and seeds with 64 bits."""

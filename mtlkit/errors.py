@@ -5,7 +5,9 @@ attributes.
 """
 
 import difflib
+import importlib
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -119,7 +121,7 @@ class NotFiniteError(RunError):
     """A loss became NaN or infinite; training stopped before the update."""
 
     def __init__(
-        self, message: str, *, step: int, tasks: Sequence[str], ids: Sequence[str]
+        self, message: str, *, step: int, tasks: Sequence[str] = (), ids: Sequence[str] = ()
     ) -> None:
         super().__init__(message)
         self.step = step
@@ -139,6 +141,17 @@ class ImplementationError(MtlkitError):
 
 class MissingExtraError(MtlkitError):
     """A part needs an optional package; the message names the extra that installs it."""
+
+
+def import_extra(module: str, purpose: str, package: str, extra: str) -> Any:
+    """Return a module of an optional package; raise `MissingExtraError` if it is not installed."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as cause:
+        raise MissingExtraError(
+            f"{purpose} needs {package}, which is not installed; run `pip install "
+            f"'mtlkit[{extra}]'`"
+        ) from cause
 
 
 class RecipeError(MtlkitError):

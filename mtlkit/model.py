@@ -102,11 +102,7 @@ class MultiTaskModel(nn.Module):
         return self.router.features.pool(features.shared, features.context)
 
     def losses(
-        self,
-        inputs: Batch,
-        targets: Mapping[str, Tensor],
-        counts: Tensor,
-        fraction: float = 1.0,
+        self, inputs: Batch, targets: Mapping[str, Tensor], counts: Tensor, fraction: float = 1.0
     ) -> StepLosses:
         """Return the losses of raw inputs against the targets of each task.
 

@@ -2,14 +2,19 @@
 
 The stub (``__init__.pyi``) next to a package lists its public names, once, for editors, type
 checkers and the interpreter. Each is imported when it is first used.
+
+A built-in component is listed in the stub of the namespace that users import it from, as
+``# family/name: summary`` above the import of its class.
 """
 
 import ast
 import importlib
+import re
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mtlkit.errors import did_you_mean, nearest
 
@@ -31,6 +36,44 @@ NAMESPACES = (
     "mtlkit.weightings",
 )
 """Public namespaces; plugins import only from these."""
+
+
+LISTED = re.compile(r"^# (\w+)/(\S+): (.+)\nfrom (\S+) import (\w+) as \5$", re.MULTILINE)
+
+
+class Listed(NamedTuple):
+    """A component in a stub: its family, recipe name, target ``"module:Class"`` and summary."""
+
+    family: str
+    name: str
+    target: str
+    summary: str
+
+
+@cache
+def listed_components() -> tuple[Listed, ...]:
+    """Return the built-in components, in the order of the stubs."""
+    return tuple(
+        Listed(family, name, f"{space if module[0] == '.' else ''}{module}:{component}", summary)
+        for space in NAMESPACES
+        for family, name, summary, module, component in LISTED.findall(
+            stub_of(space).read_text("utf-8")
+        )
+    )
+
+
+def builtin(family: str, name: str) -> type | None:
+    """Return the class of a built-in component; None if no built-in has the name.
+
+    >>> builtin("heads", "regression")
+    <class 'mtlkit.heads.regression.Regression'>
+    """
+    for listed in listed_components():
+        if (listed.family, listed.name) == (family, name):
+            module, _, component = listed.target.partition(":")
+            kind: type = getattr(importlib.import_module(module), component)
+            return kind
+    return None
 
 
 def attach(

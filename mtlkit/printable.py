@@ -5,6 +5,7 @@ title, its colors or the text above.
 """
 
 import re
+import sys
 
 import click
 
@@ -34,6 +35,18 @@ def printable_line(text: str) -> str:
     'run\\nmtlkit: error: none'
     """
     return printable(text).replace("\n", "\\n")
+
+
+def echo_data(text: str) -> None:
+    """Print `text` as it is for another program, and as `echo` does to a terminal.
+
+    Lone surrogates, which no encoding has, are escape sequences in both.
+    """
+    if sys.stdout.isatty():
+        echo(*text.removesuffix("\n").split("\n"))
+    else:
+        encodable = text.encode("utf-8", "backslashreplace").decode()
+        click.echo(encodable, nl=False, color=True)  # click removes escape sequences otherwise
 
 
 def echo(*lines: object, err: bool = False) -> None:

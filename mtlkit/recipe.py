@@ -10,15 +10,7 @@ import torch
 from mtlkit.backbones.base import Backbone
 from mtlkit.callbacks.base import Callback
 from mtlkit.callbacks.rate_rules import rate_problems
-from mtlkit.component import (
-    Problem,
-    above,
-    at_least,
-    one_of,
-    optional,
-    seed_number,
-    word_or,
-)
+from mtlkit.component import Problem, above, at_least, one_of, optional, seed_number, word_or
 from mtlkit.data.source import DataSource
 from mtlkit.errors import RecipeError
 from mtlkit.evaluators.base import Evaluator
@@ -36,12 +28,14 @@ from mtlkit.routers.base import Router
 from mtlkit.routers.feature_kinds import feature_problems
 from mtlkit.routers.shared import Shared
 from mtlkit.sharding_rules import sharding_problems
-from mtlkit.task import Task, loss_terms
+from mtlkit.task import Task, loss_terms, mismatched_labels, with_default_heads
 from mtlkit.task_types import FOLD_ABOVE, LossTerm
 from mtlkit.train_validators import device_name, once_validated, steps_or_minutes
 from mtlkit.transforms.base import Transform
 from mtlkit.weightings.base import Weighting, pairing_problems
 from mtlkit.weightings.equal import Equal
+
+_HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @attrs.frozen(kw_only=True)
@@ -90,7 +84,7 @@ class Train:
     @property
     def half(self) -> torch.dtype | None:
         """The dtype of automatic mixed precision; None in fp32."""
-        return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision)
+        return _HALF.get(self.precision)
 
     @property
     def checkpoint_seconds(self) -> float | None:
@@ -134,7 +128,7 @@ class Transforms:
         for key, transforms in (("train", self.train), ("test", self.test)):
             for number, transform in enumerate(transforms):
                 for problem in transform.problems(names):
-                    yield Problem((key, str(number), *problem.path), problem.message)
+                    yield problem.under(key, str(number))
         for number, transform in enumerate(self.test):
             if transform.is_random:
                 kind = type(transform).__name__
@@ -159,7 +153,8 @@ class WarmStart:
 class Recipe:
     """Data, network, losses, training and evaluation of a run, without its folder and machine.
 
-    `check` raises an error if valid parts are incompatible.
+    Tasks without a head get the default head of their type of label. `check` raises an error if
+    valid parts are incompatible.
     """
 
     data: DataSource
@@ -175,6 +170,10 @@ class Recipe:
     callbacks: tuple[Callback, ...] = ()
     evaluators: tuple[Evaluator, ...] = ()
     seed: int = attrs.field(default=0, validator=seed_number())
+
+    def __attrs_post_init__(self) -> None:
+        tasks = with_default_heads(self.tasks, self.data.label_targets)
+        object.__setattr__(self, "tasks", tasks)
 
     def terms(self) -> tuple[LossTerm, ...]:
         """Return the loss terms of a step: one for each task, then those of the router."""
@@ -204,8 +203,8 @@ class Recipe:
         return [
             *mismatches,
             *problems,
-            *self._metric_problems(),
-            *self._transform_problems(),
+            *(p.under("tasks", name) for name, task in self.tasks.items() for p in task.problems()),
+            *(p.under("transforms") for p in self.transforms.problems(self.tasks)),
             *self._batch_problems(),
             *self._callback_problems(),
             *self._logger_problems(),
@@ -228,23 +227,20 @@ class Recipe:
                 )
 
     def _feature_problems(self) -> Iterator[Problem]:
-        heads = {name: (task.adapter, task.head) for name, task in self.tasks.items()}
-        return feature_problems(self.backbone, self.router, heads)
+        wrong = mismatched_labels(self.tasks, self.data.label_targets)
+        yield from (Problem(("tasks", name, "head"), why) for name, why in wrong.items())
+        heads = {n: (t.adapter, t.head) for n, t in self.tasks.items() if n not in wrong}
+        yield from feature_problems(self.backbone, self.router, heads)
 
     def notes(self) -> list[Problem]:
         """Return what a valid recipe may not intend; these are printed when it is read."""
         return list(self.weighting.notes(self.terms()))
 
-    def _metric_problems(self) -> Iterator[Problem]:
-        for name, task in self.tasks.items():
-            for problem in task.problems():
-                yield Problem(("tasks", name, *problem.path), problem.message)
-
     def _callback_problems(self) -> Iterator[Problem]:
         for index, callback in enumerate(self.callbacks):
             path = ("callbacks", str(index))
             for problem in callback.problems(self.tasks):
-                yield Problem((*path, *problem.path), problem.message)
+                yield problem.under(*path)
             if callback.needs_validation and self.train.validates_once:
                 yield Problem(path, once_validated(type(callback).__name__, self.train))
             for earlier, other in enumerate(self.callbacks[:index]):
@@ -263,20 +259,16 @@ class Recipe:
                 path = ("train", "loggers", str(index))
                 yield Problem(path, f"writes to the files of train.loggers.{first}; remove one")
 
-    def _transform_problems(self) -> Iterator[Problem]:
-        for problem in self.transforms.problems(self.tasks):
-            yield Problem(("transforms", *problem.path), problem.message)
-
     def _batch_problems(self) -> Iterator[Problem]:
         if isinstance(self.train.batches, GroupedBatches):
             for problem in self.train.batches.problems(self.tasks):
-                yield Problem(("train", "batches", *problem.path), problem.message)
+                yield problem.under("train", "batches")
 
     def _evaluator_problems(self) -> Iterator[Problem]:
         for index, evaluator in enumerate(self.evaluators):
             path = ("evaluators", str(index))
             for problem in evaluator.problems(self.terms()):
-                yield Problem((*path, *problem.path), problem.message)
+                yield problem.under(*path)
             for earlier, other in enumerate(self.evaluators[:index]):
                 if other == evaluator or (evaluator.prefix and other.prefix == evaluator.prefix):
                     prefix = f" (`{evaluator.prefix}/...`)" if evaluator.prefix else ""

@@ -55,20 +55,36 @@ def read_regular(path: Path | str, limit: int) -> bytes:
     """
     handle = os.open(path, _READ)
     try:
+        if content := _read_seekable(handle, limit):
+            return content
         size = _size(os.fstat(handle), path)
         if size > limit:
             raise _too_large(limit, path)
-        # one byte more than expected shows the end of the file, or that it grew
-        content = os.read(handle, size + 1)
-        if len(content) == size:
-            return content
-        while len(content) <= limit and (chunk := os.read(handle, len(content) + 1)):
+        os.lseek(handle, 0, os.SEEK_SET)
+        content = b""
+        while len(content) <= limit and (chunk := os.read(handle, max(size, len(content)) + 1)):
             content += chunk
     finally:
         os.close(handle)
     if len(content) > limit:
         raise _too_large(limit, path)
     return content
+
+
+def _read_seekable(handle: int, limit: int) -> bytes:
+    """Return the content of a file with an end, at most `limit` bytes from its start; else nothing.
+
+    Three short calls of the system take less time than one that states kind and size. A pipe has no
+    position, and the end of a device is at byte 0.
+    """
+    try:
+        size = os.lseek(handle, 0, os.SEEK_END)
+        os.lseek(handle, 0, os.SEEK_SET)
+        # one byte more than expected shows the end of the file, or that it grew
+        content = os.read(handle, size + 1) if 0 < size <= limit else b""
+    except OSError:
+        return b""
+    return content if len(content) == size else b""
 
 
 def _too_large(limit: int, path: Path | str) -> OSError:

@@ -1,7 +1,8 @@
 """A task: its label, head, metrics and role."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 import attrs
 
@@ -10,16 +11,25 @@ from mtlkit.component import Problem, member_of
 from mtlkit.heads.base import Head
 from mtlkit.heads.classification import Classification
 from mtlkit.metrics.base import LABEL_UNIT, Metric, metric_named
-from mtlkit.targets.base import nouns
+from mtlkit.namespace import builtin
+from mtlkit.targets.base import Target, nouns
+from mtlkit.targets.class_label import ClassTarget
+from mtlkit.targets.number import NumberTarget
 from mtlkit.task_types import LossTerm, Reduction, Role
+
+_UNSTATED = Classification()
+"""The head of tasks without a head, compared by identity."""
+
+_BUILT_IN = partial(builtin, "heads")
 
 
 @attrs.frozen(kw_only=True)
 class Task:
     """A task of a recipe: the label it predicts (None: the name of the task) and its head.
 
-    In a recipe file, a task without a head gets the default head of the type of label that the
-    options of the data declare, such as `regression` for a number.
+    In a recipe, a task without a head gets the default head of the type of label that the options
+    of the data declare, such as `Regression` for a number. A default head of a plugin is set when a
+    recipe file is read.
 
     `adapter` changes the kind of the features that the head reads. `reduction` weighs the samples
     in the mean loss of the task: by their numbers of present `elements`, such as labeled pixels, or
@@ -34,7 +44,7 @@ class Task:
 
     target: str | None = None
     role: Role = attrs.field(default=Role.SIDE, validator=member_of(Role))
-    head: Head = attrs.field(factory=Classification)
+    head: Head = _UNSTATED
     adapter: Adapter | None = None
     reduction: Reduction = attrs.field(default=Reduction.ELEMENTS, validator=member_of(Reduction))
     metrics: tuple[Metric, ...] = ()
@@ -78,6 +88,69 @@ class Task:
                 metric_named(self.measured_by, self.primary)
             except ValueError as cause:
                 yield Problem(("primary",), str(cause))
+
+
+def with_default_heads(
+    tasks: Mapping[str, Task],
+    labels: Mapping[str, type[Target]],
+    find: Callable[[str], type[Head] | None] = _BUILT_IN,
+) -> dict[str, Task]:
+    """Return `tasks`, of which those without a head get the default head of their type of label.
+
+    `labels` are the types of the labels that are known, and `find` returns the class of a head by
+    its name, by default of a built-in one. A task whose label or head is unknown is unchanged.
+
+    >>> tasks = with_default_heads({"age": Task(), "who": Task()}, {"age": NumberTarget})
+    >>> [type(task.head).__name__ for task in tasks.values()]
+    ['Regression', 'Classification']
+    """
+    heads = {
+        name: head()
+        for name, task in tasks.items()
+        if task.head is _UNSTATED and (target := labels.get(task.target or name)) is not None
+        if (head := find(target.default_head)) is not None
+    }
+    return {
+        name: attrs.evolve(task, head=heads[name]) if name in heads else task
+        for name, task in tasks.items()
+    }
+
+
+def mismatched_labels(
+    tasks: Mapping[str, Task], labels: Mapping[str, type[Target]]
+) -> dict[str, str]:
+    """Return by task why its head cannot predict its label, of those with known types.
+
+    >>> mismatched_labels({"age": Task()}, {})
+    {}
+    """
+    known = [(name, task, task.target or name) for name, task in tasks.items()]
+    reasons = {
+        name: label_mismatch(label, labels[label], task.head)
+        for name, task, label in known
+        if label in labels
+    }
+    return {name: reason for name, reason in reasons.items() if reason is not None}
+
+
+def label_mismatch(label: str, target: Target | type[Target], head: Head) -> str | None:
+    """Return why `head` cannot predict a label of this type, and the head that does; else None.
+
+    >>> from mtlkit.targets.vector import VectorTarget
+    >>> label_mismatch("tip", VectorTarget, Classification()).partition("; ")[2]
+    'use `head: {type: vector-regression}`'
+    """
+    kind = target if isinstance(target, type) else type(target)
+    if issubclass(kind, head.targets):
+        return None
+    expected = ", ".join(sorted({one.shape for one in head.targets}))
+    numbers = issubclass(kind, ClassTarget) and NumberTarget in head.targets
+    return (
+        f"the label {label!r} is {kind.noun} {kind.shape}, the head {type(head).__name__} predicts "
+        f"{nouns(head.targets)} {expected}; "
+        + ("list the label in `data.numeric` if it is a number, or " if numbers else "")
+        + f"use `head: {{type: {kind.default_head}}}`"
+    )
 
 
 def loss_terms(tasks: Mapping[str, Task]) -> tuple[LossTerm, ...]:

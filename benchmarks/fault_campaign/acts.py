@@ -8,9 +8,10 @@ from pathlib import Path
 import attrs
 
 from fault_campaign.child import command, in_child
-from fault_campaign.home import RESULTS, clear, show
+from fault_campaign.home import RESULTS, clear, show, train
 
 TRAIN = ("train", "recipe.yaml", "--quiet", "--out", "run")
+TRAIN_WARM = ("train", "warm.yaml", "--quiet", "--out", "run")
 TRAIN_OFTEN = ("train", "often.yaml", "--quiet", "--out", "run")
 RESUME = ("resume", "run", "--quiet")
 OFTEN = """\
@@ -19,6 +20,9 @@ callbacks: [{type: ema, decay: 0.5}, {type: best-weights}, {type: plateau, patie
 train: {checkpoint_every: 1}
 """
 """A checkpoint after each of the 6 updates, with callbacks whose state is in the checkpoints."""
+
+WARM = "extends: recipe.yaml\nwarm_start: {run: begun}\n"
+"""A run that begins with the weights of another one."""
 
 Run = Callable[[], int]
 
@@ -46,9 +50,15 @@ def call(*arguments: str) -> Run:
 
 
 def training_acts(home: Path) -> Iterator[Act]:
-    """Yield a run and its resumption, for both recipes."""
+    """Yield a run and its resumption, for the recipes."""
     (home / "often.yaml").write_text(OFTEN)
-    for name, arguments in (("", TRAIN), (" with many checkpoints", TRAIN_OFTEN)):
+    (home / "warm.yaml").write_text(WARM)
+    train("begun")
+    for name, arguments in (
+        ("", TRAIN),
+        (" with many checkpoints", TRAIN_OFTEN),
+        (" with a warm start", TRAIN_WARM),
+    ):
         stopped = home / f"stopped{name}".replace(" ", "-")
         stop_halfway(home, stopped.name, arguments)
 

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import attrs
 
-from fault_campaign.acts import stop_halfway
+from fault_campaign.acts import WARM, stop_halfway
 from fault_campaign.child import Child, command, in_child
 from fault_campaign.home import clear, results, train
 from fault_campaign.study_kills import run_study
 from fault_campaign.verdict import Case, Verdict
+from mtlkit.checksums import file_checksum
 from mtlkit.errors import MtlkitError
 
 UNREAD = (".lock", "report.html", "report.md", "speed.jsonl.lock")
@@ -73,6 +74,8 @@ def _targets(home: Path) -> Iterator[Target]:
     (home / "kept").mkdir()
     train("run")
     train("other")
+    (home / "few.csv").write_text("x,y\n1,2\n3,4\n")
+    (home / "warm.yaml").write_text(WARM.replace("begun", "run"))
     yield _target(home, "run", lambda: _answers(READERS))
     clear(home / "run")
     stop_halfway(home)
@@ -99,6 +102,9 @@ READERS = (
     ("compare", "run", "other"),
     ("resume", "run"),
     ("evaluate", "run"),
+    ("predict", "run", "few.csv"),
+    ("export", "run", "--out", "weights.safetensors"),
+    ("train", "warm.yaml", "--quiet", "--out", "warm"),
 )
 
 STUDY_READERS = (
@@ -115,6 +121,11 @@ def _answers(readers: tuple[tuple[str, ...], ...]) -> Answers:
         output = child.out
         if child.code == 0 and arguments[0] in ("evaluate", "report"):
             output += Path("run/report.html").read_text()
+        if child.code == 0 and arguments[0] == "export":
+            output += file_checksum(Path("weights.safetensors"))
+        if arguments[0] == "train":
+            output += str(results(Path("warm")))
+            clear(Path("warm"))
         answers[" ".join(arguments)] = (_code(child), _stable(output))
     return answers
 

@@ -81,9 +81,9 @@ def import_modules_of(*commands: tuple[str, ...]) -> None:
             importlib.import_module(name)
 
 
-def train(out: str = "run") -> Child:
-    """Train the recipe in a child, which must succeed."""
-    return _succeeded("train", "recipe.yaml", "--quiet", "--out", out)
+def train(out: str = "run", recipe: str = "recipe.yaml") -> Child:
+    """Train a recipe in a child, which must succeed."""
+    return _succeeded("train", recipe, "--quiet", "--out", out)
 
 
 def _succeeded(*arguments: str) -> Child:

@@ -44,4 +44,8 @@ def table(cases: Iterable[Case]) -> str:
     for kind, count in counts.items():
         numbers = (sum(count.values()), events[kind] or "", *(count[v] for v in Verdict))
         lines.append(f"| {kind} | {' | '.join(map(str, numbers))} |")
+    struck = [kind for kind, number in events.items() if number]
+    tried = sum(sum(counts[kind].values()) for kind in struck)
+    if struck:
+        lines += ["", f"{tried:,} of {sum(events.values()):,} events were struck."]
     return "\n".join(lines)

@@ -6,8 +6,6 @@ Girshick, Kaiming He, Bharath Hariharan and Serge Belongie, "Feature Pyramid Net
 Detection", CVPR 2017, section 3.
 """
 
-from typing import ClassVar
-
 import attrs
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -29,8 +27,8 @@ class FPN(Adapter):
     convolution for each level).
     """
 
-    reads: ClassVar[tuple[type[FeatureSpec], ...]] = (PyramidFeatures,)
-    gives: ClassVar[type[FeatureSpec]] = MapFeatures
+    reads = (PyramidFeatures,)
+    gives = MapFeatures
 
     channels: int = attrs.field(default=64, validator=at_least(1))
 

@@ -1,7 +1,5 @@
 """The features of one token of each sequence."""
 
-from typing import ClassVar
-
 import attrs
 import torch
 from torch import Tensor
@@ -17,8 +15,8 @@ from mtlkit.features.vectors import VectorFeatures
 class Gather(Adapter):
     """Gather the features of the first or the last token of each sequence that is not padding."""
 
-    reads: ClassVar[tuple[type[FeatureSpec], ...]] = (TokenFeatures,)
-    gives: ClassVar[type[FeatureSpec]] = VectorFeatures
+    reads = (TokenFeatures,)
+    gives = VectorFeatures
 
     token: str = attrs.field(default="first", validator=one_of("first", "last"))
 

@@ -1,7 +1,5 @@
 """The maps of one level of a pyramid."""
 
-from typing import ClassVar
-
 import attrs
 from torch import Tensor
 
@@ -17,8 +15,8 @@ from mtlkit.features.pyramid import PyramidFeatures
 class Level(Adapter):
     """Select the maps of one level of a pyramid; `index` 0 is the finest level."""
 
-    reads: ClassVar[tuple[type[FeatureSpec], ...]] = (PyramidFeatures,)
-    gives: ClassVar[type[FeatureSpec]] = MapFeatures
+    reads = (PyramidFeatures,)
+    gives = MapFeatures
 
     index: int = attrs.field(default=0, validator=at_least(0))
 

@@ -1,7 +1,5 @@
 """Pooling over the pixels, tokens or nodes of a sample."""
 
-from typing import ClassVar
-
 import attrs
 from torch import Tensor
 
@@ -23,13 +21,8 @@ class Pool(Adapter):
     the vector 0. The pooled vectors of the levels of a pyramid are concatenated.
     """
 
-    reads: ClassVar[tuple[type[FeatureSpec], ...]] = (
-        MapFeatures,
-        PyramidFeatures,
-        TokenFeatures,
-        NodeFeatures,
-    )
-    gives: ClassVar[type[FeatureSpec]] = VectorFeatures
+    reads = (MapFeatures, PyramidFeatures, TokenFeatures, NodeFeatures)
+    gives = VectorFeatures
 
     by: str = attrs.field(default="mean", validator=one_of("mean", "max"))
 

@@ -1,7 +1,5 @@
 """Maps of a finer resolution, by interpolation."""
 
-from typing import ClassVar
-
 import attrs
 import torch
 import torch.nn.functional as F
@@ -23,8 +21,8 @@ class Upsample(Adapter):
     et al., CVPR 2015).
     """
 
-    reads: ClassVar[tuple[type[FeatureSpec], ...]] = (MapFeatures, PyramidFeatures)
-    gives: ClassVar[type[FeatureSpec]] = MapFeatures
+    reads = (MapFeatures, PyramidFeatures)
+    gives = MapFeatures
 
     stride: int = attrs.field(default=1, validator=at_least(1))
 

@@ -3,7 +3,6 @@
 import copy
 import math
 from collections.abc import Iterable, Mapping
-from typing import ClassVar
 
 import attrs
 import torch
@@ -24,8 +23,8 @@ class BestWeights(Callback):
     metric of the main task. With `ema`, the averaged weights are validated and kept.
     """
 
-    needs_validation: ClassVar[bool] = True
-    sets_weights: ClassVar[bool] = True
+    needs_validation = True
+    sets_weights = True
 
     metric: str | None = None
 

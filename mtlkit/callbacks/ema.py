@@ -4,8 +4,6 @@ Paper: Antti Tarvainen and Harri Valpola, "Mean teachers are better role models:
 consistency targets improve semi-supervised deep learning results", NeurIPS 2017.
 """
 
-from typing import ClassVar
-
 import attrs
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -24,8 +22,8 @@ class EMA(Callback):
     computed anew from the training split at the end.
     """
 
-    sets_weights: ClassVar[bool] = True
-    validates_its_weights: ClassVar[bool] = True
+    sets_weights = True
+    validates_its_weights = True
 
     decay: float = attrs.field(default=0.999, validator=below(1))
     every: int = attrs.field(default=1, validator=at_least(1))
@@ -51,6 +49,8 @@ class _EMA(CallbackState):
         return averaged(self.run, self.average)
 
     def finish(self) -> str | None:
+        if int(self.average.n_averaged) == 0:
+            return "ema: no weights were averaged; the last weights are kept"
         model = averaged(self.run, self.average)
         self.run.model.load_state_dict(model.state_dict())
         if self.options.recalculate_batch_norm:

@@ -5,7 +5,6 @@ Large-Batch Training", arXiv:1812.06162, 2018, appendix A.1.
 """
 
 from collections.abc import Mapping
-from typing import ClassVar
 
 import attrs
 import torch
@@ -27,7 +26,7 @@ class GradientNoise(Callback):
     while the estimate of |G|^2 is not positive. Costs one copy of the gradients.
     """
 
-    reads_gradients: ClassVar[bool] = True
+    reads_gradients = True
 
     window: int = attrs.field(default=10, validator=at_least(2))
 

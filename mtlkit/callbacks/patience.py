@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import ClassVar
 
 import attrs
 import torch
@@ -22,8 +21,8 @@ class PatientCallback(Callback):
     improves if it changes by more than `min_delta` in its direction.
     """
 
-    needs_validation: ClassVar[bool] = True
-    reads_parameters: ClassVar[bool] = False
+    needs_validation = True
+    reads_parameters = False
 
     metric: str | None = None
     patience: int = attrs.field(default=5, validator=at_least(1))

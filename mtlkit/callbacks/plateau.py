@@ -1,7 +1,6 @@
 """A learning rate that falls when a metric no longer improves."""
 
 from collections.abc import Mapping
-from typing import ClassVar
 
 import attrs
 import torch
@@ -22,7 +21,7 @@ class Plateau(PatientCallback):
     ``pose/accuracy``; by default the primary metric of the main task.
     """
 
-    sets_rates: ClassVar[bool] = True
+    sets_rates = True
 
     factor: float = attrs.field(default=0.1, validator=below(1))
     floor: float = attrs.field(default=0.0, validator=between(0, 1))

@@ -4,8 +4,6 @@ Paper: Pavel Izmailov, Dmitrii Podoprikhin, Timur Garipov, Dmitry Vetrov and And
 "Averaging Weights Leads to Wider Optima and Better Generalization", UAI 2018.
 """
 
-from typing import ClassVar
-
 import attrs
 from torch.optim.swa_utils import AveragedModel
 
@@ -24,7 +22,7 @@ class SWA(Callback):
     learning rate meanwhile; validation shows the trained weights.
     """
 
-    sets_weights: ClassVar[bool] = True
+    sets_weights = True
 
     start: float = attrs.field(default=0.75, validator=below(1))
     every: int | None = attrs.field(default=None, validator=optional(at_least(1)))

@@ -93,14 +93,17 @@ def exit_code(command: Callable[[], object], state: CommandState) -> int:
 def _defect(error: BaseException, owner: str) -> int:
     """Print one line about an unexpected exception, and keep its traceback in a file.
 
-    A plugin in whose code it was raised is named in place of the command's `owner`.
+    The distribution in whose code it was raised is named in place of the command's `owner`. A
+    plugin that called mtlkit there may have given it wrong values, and is named, too.
     """
-    from mtlkit.plugins.defect_reports import report_address, responsible_plugin
+    from mtlkit.plugins.defect_reports import distributions_in, report_address
 
     text = "".join(traceback.format_exception(error))
     summary = f"mtlkit: error: unexpected {error_text(error)}"
-    owner = responsible_plugin(error) or owner
+    owner, *callers = distributions_in(error) or [owner]
     owner += f" ({address})" if (address := report_address(owner)) else ""
+    if plugins := [name for name in callers if name != "mtlkit"]:
+        owner += f", whose code {plugins[0]} called,"
     try:
         handle, name = tempfile.mkstemp(prefix="mtlkit-traceback-", suffix=".txt")
         with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:

@@ -94,12 +94,12 @@ from .frame import Frame as Frame
 from .frame import Region as Region
 from .imaging.decoder_pool import DecoderPool as DecoderPool
 from .imaging.decoding import FORMATS as FORMATS
-from .imaging.decoding import FileStore as FileStore
-from .imaging.decoding import Store as Store
 from .imaging.decoding import StoredImages as StoredImages
 from .imaging.decoding import decode as decode
 from .imaging.decoding import read_images as read_images
 from .imaging.decoding import threads as threads
+from .imaging.image_stores import FileStore as FileStore
+from .imaging.image_stores import Store as Store
 from .imaging.label_maps import LabelMaps as LabelMaps
 from .imaging.new_images import read_new_images as read_new_images
 from .imaging.region_tables import Boxes as Boxes

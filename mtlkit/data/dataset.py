@@ -131,6 +131,11 @@ class Data:
     frame: Frame | None = None
     notes: tuple[str, ...] = ()
 
+    def with_splits(self, splits: Mapping[str, Split]) -> "Data":
+        """Return the same data with other splits, by name."""
+        replaced: dict[str, Any] = {"validation": None, "test": None, **splits}
+        return attrs.evolve(self, **replaced)
+
     def splits(self) -> dict[str, Split]:
         """Return the splits that exist, by name."""
         splits = {"train": self.train, "validation": self.validation, "test": self.test}

@@ -76,7 +76,8 @@ class BoxRegion(Region):
     margin: float = 0.0
 
     def ratio(self, frame: Frame) -> float:
-        return self._scale(frame)
+        enlarged = 2 * self.margin * max(self.width, self.height)
+        return max((self.width + enlarged) / frame.width, (self.height + enlarged) / frame.height)
 
     def cut(self, image: "Image.Image", frame: Frame, reduced: float) -> "Image.Image":
         left, top, right, bottom = (round(c / reduced) for c in self.corners(frame))
@@ -94,14 +95,10 @@ class BoxRegion(Region):
         >>> BoxRegion(10, 0, 20, 40).corners(Frame(8, 8, 1))
         (0.0, 0.0, 40.0, 40.0)
         """
-        scale = self._scale(frame)
+        scale = self.ratio(frame)
         x, y = self.left + self.width / 2, self.top + self.height / 2
         half_width, half_height = scale * frame.width / 2, scale * frame.height / 2
         return x - half_width, y - half_height, x + half_width, y + half_height
-
-    def _scale(self, frame: Frame) -> float:
-        enlarged = 2 * self.margin * max(self.width, self.height)
-        return max((self.width + enlarged) / frame.width, (self.height + enlarged) / frame.height)
 
 
 @final

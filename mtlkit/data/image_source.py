@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 import attrs
 
-from mtlkit.component import above, at_least, between, each, one_of, optional, word_or
+from mtlkit.component import above, between, each, one_of, optional, word_or
 from mtlkit.data.columns import Column
 from mtlkit.data.dataset import Data, Split
 from mtlkit.data.frame import INTERPOLATIONS, Frame
@@ -33,14 +33,7 @@ from mtlkit.data.split import RandomSplit
 from mtlkit.errors import DataError
 from mtlkit.features.pretrained import PretrainedImages
 from mtlkit.targets.base import Target
-
-
-def _height_and_width(images: "ImageSource", field: "attrs.Attribute[Any]", value: Any) -> None:
-    sides = value if isinstance(value, tuple) else (value, value)
-    if len(sides) != 2:
-        raise ValueError(f"size: expected one number, or height and width, got {value!r}")
-    for side in sides:
-        at_least(1)(images, field, side)
+from mtlkit.transforms.sizes import as_size, height_and_width
 
 
 def _gray_or_color(_: "ImageSource", __: "attrs.Attribute[Any]", value: Any) -> None:
@@ -75,7 +68,7 @@ class ImageSource(DataSource):
     The options are those of `mtlkit.data.Images`, which describes them.
     """
 
-    size: int | tuple[int, int] = attrs.field(validator=_height_and_width)
+    size: int | tuple[int, int] = attrs.field(validator=height_and_width)
     channels: int = attrs.field(default=3, validator=_gray_or_color)
     mean: tuple[float, ...] | None = attrs.field(
         default=None, validator=optional(_one_or_each_channel)
@@ -118,10 +111,9 @@ class ImageSource(DataSource):
     @property
     def frame(self) -> Frame:
         """Shape to which every image is converted."""
-        sides = self.size if isinstance(self.size, tuple) else (self.size, self.size)
         crop = None if self.crop == "whole" else self.crop
         interpolation = self.interpolation or "bicubic"
-        return Frame(*sides, self.channels, interpolation, crop, self.reduce)
+        return Frame(*as_size(self.size), self.channels, interpolation, crop, self.reduce)
 
     def for_pretrained(self, images: PretrainedImages) -> "Self":
         images = images.per_channel(self.channels)

@@ -14,13 +14,9 @@ from mtlkit.data.dataset import Data, Split
 from mtlkit.data.frame import Region
 from mtlkit.data.image_source import ImageLabels, ImageSource
 from mtlkit.data.imaging.decoder_pool import DecoderPool
-from mtlkit.data.imaging.decoding import (
-    FileStore,
-    StoredImages,
-    read_images,
-    threads,
-)
+from mtlkit.data.imaging.decoding import StoredImages, read_images, threads
 from mtlkit.data.imaging.image_faults import fault_report, no_images, skipped_files
+from mtlkit.data.imaging.image_stores import FileStore
 from mtlkit.data.imaging.label_maps import LabelMaps, StoredMaps
 from mtlkit.data.imaging.new_images import read_new_images
 from mtlkit.data.imaging.region_tables import Boxes, Landmarks
@@ -96,8 +92,9 @@ class Images(ImageSource):
     ``*`` in `tasks` selects the labels of `pattern`, or those of a table that are in `numeric` or
     `vocabulary`, and all that `vectors`, `multi_label` and `maps` define.
 
-    Files that match a glob of `ignore` are ignored. Any other file that is missing, damaged or does
-    not match the pattern is an error, unless `skip_bad` is true: then it is skipped and counted.
+    Files that match a glob of `ignore`, and those of `maps`, are not images. Any other file that is
+    missing, damaged or does not match the pattern is an error, unless `skip_bad` is true: then it
+    is skipped and counted.
     The table may name files outside `folder` only if `outside` is true.
 
     Images are decoded once and kept if they take at most `memory` GiB, by default half of the
@@ -219,10 +216,19 @@ def _label_maps(
 
 def _list(config: Images, folder: Path, base: Path) -> Listing:
     if config.pattern is not None:
-        return list_by_pattern(folder, config.pattern, config.ignore)
+        return _without_maps(config, list_by_pattern(folder, config.pattern, config.ignore))
     assert config.labels is not None, "the validator requires labels or a pattern"
     table = find_file(config.labels, (folder, base, Path()), "data.labels")
     return list_by_table(folder, read_table(table), config.ignore, outside=config.outside)
+
+
+def _without_maps(config: Images, listing: Listing) -> Listing:
+    """Return `listing` without the files that `maps` names for another one."""
+    paths = [(row.file, m.path(row.file)) for row in listing.rows for m in config.maps.values()]
+    maps = {path for image, path in paths if path != image}
+    rows = [row for row in listing.rows if row.file not in maps]
+    faults = [fault for fault in listing.faults if fault.file not in maps]
+    return Listing(rows, faults, listing.other)
 
 
 def _at(

@@ -19,8 +19,8 @@ from mtlkit.targets.number import NumberTarget
 from mtlkit.targets.vector import VectorTarget
 from mtlkit.task_types import MISSING
 
-TRUTHS = {"1": 1, "true": 1, "yes": 1, "0": 0, "false": 0, "no": 0}
-"""Values of a binary label by their text in lower case."""
+TRUTHS = {"1": 1, "1.0": 1, "true": 1, "yes": 1, "0": 0, "0.0": 0, "false": 0, "no": 0}
+"""Values of a binary label by their text in lower case; pandas writes 1.0 next to empty cells."""
 
 
 class GroupOptions(Protocol):
@@ -87,17 +87,12 @@ def group_columns_by_split(
     groups = grouped_columns(config, list(rows[0].labels))
     columns: dict[str, dict[str, Column]] = {split: {} for split in indices}
     for label, names in groups.items():
-        target: Target
+        target: Target = MultiLabelTarget(names=tuple(names))
+        parse, dtype = _truth, target.dtype
         if label in config.vectors:
-            target, parse = (
-                VectorTarget(names=tuple(names), unit=config.units.get(label, "")),
-                _number,
-            )
-        else:
-            target, parse = MultiLabelTarget(names=tuple(names)), _truth
+            target = VectorTarget(names=tuple(names), unit=config.units.get(label, ""))
+            parse, dtype = _number, torch.float64  # a head centers numbers in float64
         values = [[_cell(row, name, parse) for name in names] for row in rows]
-        # a head centers numbers in float64
-        dtype = torch.float64 if label in config.vectors else target.dtype
         labels = torch.tensor(values, dtype=dtype)
         for split, chosen in indices.items():
             columns[split][label] = Labels(target, labels[torch.tensor(chosen)])
@@ -113,7 +108,10 @@ def _cell(row: Row, name: str, parse: Callable[[str | None], float | None]) -> f
     value = parse(row.labels[name])
     if value is None:
         expected = "a number" if parse is _number else "1, 0, true or false"
-        raise DataError(f"{row.place}: {name}: expected {expected}, got {row.labels[name]!r}")
+        raise DataError(
+            f"{row.place}: {name}: expected {expected}, or an empty cell for a missing label, got "
+            f"{row.labels[name]!r}"
+        )
     return value
 
 

@@ -75,12 +75,7 @@ class Mix(SourceGroup):
                     columns[label] = Categorical(column.codes, names)
             return attrs.evolve(part, columns=columns)
 
-        return attrs.evolve(
-            data,
-            train=split(data.train),
-            validation=data.validation and split(data.validation),
-            test=data.test and split(data.test),
-        )
+        return data.with_splits({name: split(part) for name, part in data.splits().items()})
 
     def _refuse_collisions(self, loaded: Mapping[str, Data]) -> None:
         """Raise `DataError` if two sources have a class of one name that may be two things."""

@@ -32,8 +32,9 @@ class RandomAccessFile:
     def read(self, offset: int, count: int) -> bytes:
         """Return `count` bytes from `offset` on; `DataError` unless the file has them."""
         try:
-            content = os.pread(self._opened(), count, offset)
-            while 0 < len(content) < count and (more := self._rest(offset, count, content)):
+            content = more = os.pread(self._opened(), count, offset)
+            while more and len(content) < count:
+                more = os.pread(self._opened(), count - len(content), offset + len(content))
                 content += more
         except OSError as cause:
             raise _unreadable(self.path, cause) from cause
@@ -43,9 +44,6 @@ class RandomAccessFile:
                 f"file is truncated, copy it again"
             )
         return content
-
-    def _rest(self, offset: int, count: int, content: bytes) -> bytes:
-        return os.pread(self._opened(), count - len(content), offset + len(content))
 
     def _opened(self) -> int:
         if self._handle:

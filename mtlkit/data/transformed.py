@@ -33,15 +33,8 @@ def transformed_data(data: Data, transforms: tuple[Transform, ...], labels: Iter
     if not transforms:
         return data
     names = frozenset(labels)
-    splits = {
-        name: transformed_split(split, transforms, names) for name, split in data.splits().items()
-    }
-    return attrs.evolve(
-        data,
-        train=splits["train"],
-        validation=splits.get("validation"),
-        test=splits.get("test"),
-    )
+    splits = data.splits().items()
+    return data.with_splits({k: transformed_split(v, transforms, names) for k, v in splits})
 
 
 def transformed_split(
@@ -53,14 +46,9 @@ def transformed_split(
         for name, column in split.columns.items()
         if name in labels and not isinstance(column, Categorical | Numeric)
     }
-    reader = _Reader(
-        Pipeline(
-            transforms,
-            split.inputs,
-            {name: column.rows for name, column in changed.items()},
-            {name: column.target for name, column in changed.items()},
-        )
-    )
+    rows = {name: column.rows for name, column in changed.items()}
+    targets = {name: column.target for name, column in changed.items()}
+    reader = _Reader(Pipeline(transforms, split.inputs, rows, targets))
     columns: dict[str, Column] = dict(split.columns)
     for name, column in changed.items():
         columns[name] = Labels(column.target, _Rows(reader, name))

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 from torch import Tensor
@@ -44,9 +44,10 @@ class FeatureSpec(ABC):
         """Return the maximum over the positions of each sample (N, `width`)."""
         return self.pool(features, context)
 
-    @abstractmethod
     def with_width(self, width: int) -> Self:
         """Return the spec of features of the same kind with `width` features at each position."""
+        changes: dict[str, Any] = {"width": width}
+        return attrs.evolve(self, **changes)
 
     def mismatch(self, features: Tensor, samples: int) -> str | None:
         """Return the difference of the features of `samples` samples from this spec, or None."""

@@ -1,7 +1,5 @@
 """A map for each sample, with features at each of its pixels."""
 
-from typing import ClassVar
-
 import attrs
 from torch import Tensor
 
@@ -20,9 +18,9 @@ class MapFeatures(FeatureSpec):
     torch.Size([2, 8, 6, 3])
     """
 
-    kind: ClassVar[str] = "maps"
-    shape: ClassVar[str] = "(N, C, H, W)"
-    dims: ClassVar[int] = 4
+    kind = "maps"
+    shape = "(N, C, H, W)"
+    dims = 4
 
     channels: int = attrs.field(validator=at_least(1))
     stride: int = attrs.field(default=1, validator=at_least(1))

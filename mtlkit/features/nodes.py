@@ -1,7 +1,5 @@
 """Vectors of the nodes of graphs, or of the elements of sets, of different sizes."""
 
-from typing import ClassVar
-
 import attrs
 from torch import Tensor
 
@@ -28,9 +26,9 @@ class NodeFeatures(FeatureSpec):
     [[5.0], [3.0]]
     """
 
-    kind: ClassVar[str] = "nodes"
-    shape: ClassVar[str] = "(M, D)"
-    dims: ClassVar[int] = 2
+    kind = "nodes"
+    shape = "(M, D)"
+    dims = 2
 
     width: int = attrs.field(validator=at_least(1))
 
@@ -45,9 +43,6 @@ class NodeFeatures(FeatureSpec):
         index = context[GRAPH].unsqueeze(1).expand_as(features)
         empty = features.new_zeros(len(sizes), features.shape[1])
         return empty.scatter_reduce(0, index, features, "amax", include_self=False)
-
-    def with_width(self, width: int) -> "NodeFeatures":
-        return NodeFeatures(width=width)
 
     def mismatch(self, features: Tensor, samples: int) -> str | None:
         return super().mismatch(features, len(features))  # nodes are not counted by samples

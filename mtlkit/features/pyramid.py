@@ -1,7 +1,6 @@
 """Maps of several resolutions for each sample."""
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import attrs
 import torch
@@ -46,9 +45,9 @@ class PyramidFeatures(FeatureSpec):
     [(3, 2, 8, 8), (3, 2, 4, 4)]
     """
 
-    kind: ClassVar[str] = "pyramids"
-    shape: ClassVar[str] = "(N, P)"
-    dims: ClassVar[int] = 2
+    kind = "pyramids"
+    shape = "(N, P)"
+    dims = 2
 
     levels: tuple[PyramidLevel, ...]
 

@@ -1,7 +1,5 @@
 """A sequence of vectors for each sample."""
 
-from typing import ClassVar
-
 import attrs
 import torch
 from torch import Tensor
@@ -21,9 +19,9 @@ class TokenFeatures(FeatureSpec):
     token counts.
     """
 
-    kind: ClassVar[str] = "tokens"
-    shape: ClassVar[str] = "(N, L, D)"
-    dims: ClassVar[int] = 3
+    kind = "tokens"
+    shape = "(N, L, D)"
+    dims = 3
 
     width: int = attrs.field(validator=at_least(1))
 
@@ -36,9 +34,6 @@ class TokenFeatures(FeatureSpec):
         mask = token_mask(features, context).unsqueeze(-1)
         highest = features.masked_fill(~mask, -torch.inf).amax(dim=1)
         return torch.where(mask.any(dim=1), highest, 0.0)
-
-    def with_width(self, width: int) -> "TokenFeatures":
-        return TokenFeatures(width=width)
 
 
 def token_mask(features: Tensor, context: Context) -> Tensor:

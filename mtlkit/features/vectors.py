@@ -1,7 +1,5 @@
 """One vector for each sample."""
 
-from typing import ClassVar
-
 import attrs
 from torch import Tensor
 
@@ -13,14 +11,11 @@ from mtlkit.features.base import Context, FeatureSpec
 class VectorFeatures(FeatureSpec):
     """One vector for each sample: features (N, `width`)."""
 
-    kind: ClassVar[str] = "vectors"
-    shape: ClassVar[str] = "(N, D)"
-    dims: ClassVar[int] = 2
+    kind = "vectors"
+    shape = "(N, D)"
+    dims = 2
 
     width: int = attrs.field(validator=at_least(1))
 
     def pool(self, features: Tensor, context: Context) -> Tensor:
         return features
-
-    def with_width(self, width: int) -> "VectorFeatures":
-        return VectorFeatures(width=width)

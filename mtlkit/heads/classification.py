@@ -5,22 +5,19 @@ Object Detection", ICCV 2017 (the option `focal`).
 """
 
 from collections.abc import Mapping
-from typing import ClassVar
 
 import attrs
-from torch import Tensor, nn
+from torch import Tensor
 
 from mtlkit.component import at_least, at_least_number, between, optional
 from mtlkit.errors import AssemblyError
 from mtlkit.features.base import FeatureSpec
 from mtlkit.heads.base import Head, HeadModule
 from mtlkit.heads.class_loss import ClassLoss, LayeredOptions, loss_weights
-from mtlkit.heads.cross_entropy import LinearCrossEntropy
 from mtlkit.heads.layers import output_layers, sizes
-from mtlkit.heads.linear import LinearHead
+from mtlkit.heads.linear import LinearClassifier
 from mtlkit.heads.op_choice import implementation_for
 from mtlkit.metrics.accuracy import Accuracy
-from mtlkit.metrics.base import Metric
 from mtlkit.ops.dispatch.choice import AUTO, left_open
 from mtlkit.ops.linear import LINEAR_CROSS_ENTROPY
 from mtlkit.targets.base import Target
@@ -41,8 +38,8 @@ class Classification(Head):
     implementation of the loss by its name in `mtlkit ops list`, for a head without these options.
     """
 
-    targets: ClassVar[tuple[type[Target], ...]] = (ClassTarget,)
-    default_metrics: ClassVar[tuple[Metric, ...]] = (Accuracy(),)
+    targets = (ClassTarget,)
+    default_metrics = (Accuracy(),)
 
     classes: int | None = attrs.field(default=None, validator=optional(at_least(1)))
     label_smoothing: float = attrs.field(default=0.0, validator=between(0, 1))
@@ -74,10 +71,8 @@ class Classification(Head):
         return LayeredClassificationHead(self, features.width, target.classes)
 
 
-class ClassificationHead(LinearHead):
+class ClassificationHead(LinearClassifier):
     """Logits y = W x + b and the loss -log softmax(y)[target] (Yin & Liu, TIP 2018, eq. 2-4).
-
-    Weights are initialized from N(0, 0.01) and biases to 0, as in the authors' released nets.
 
     >>> import torch
     >>> head = ClassificationHead(Classification(), 8, ("left", "right"))
@@ -86,24 +81,12 @@ class ClassificationHead(LinearHead):
     """
 
     def __init__(self, config: Classification, features: int, classes: tuple[str, ...]) -> None:
-        super().__init__()
         check_classes(config.classes, classes)
-        self.linear = nn.Linear(features, len(classes))
-        nn.init.normal_(self.linear.weight, std=0.01)
-        nn.init.zeros_(self.linear.bias)
-        self.label_smoothing = config.label_smoothing
-        self.implementation = left_open(config.implementation)
-
-    def forward(self, features: Tensor) -> Tensor:
-        logits: Tensor = self.linear(features)
-        return logits
-
-    def cross_entropy(self) -> LinearCrossEntropy:
-        return LinearCrossEntropy(
-            weight=self.linear.weight,
-            bias=self.linear.bias,
-            label_smoothing=self.label_smoothing,
-            implementation=self.implementation,
+        super().__init__(
+            features,
+            len(classes),
+            label_smoothing=config.label_smoothing,
+            implementation=left_open(config.implementation),
         )
 
 

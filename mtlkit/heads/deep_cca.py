@@ -4,8 +4,6 @@ Paper: Galen Andrew, Raman Arora, Jeff Bilmes and Karen Livescu, "Deep Canonical
 Analysis", ICML 2013.
 """
 
-from typing import ClassVar
-
 import attrs
 import torch
 from torch import Tensor, nn
@@ -14,7 +12,6 @@ from mtlkit.component import above, at_least
 from mtlkit.features.base import FeatureSpec
 from mtlkit.heads.base import Head, HeadModule
 from mtlkit.heads.layers import output_layers, sizes
-from mtlkit.metrics.base import Metric
 from mtlkit.metrics.mae import MAE
 from mtlkit.metrics.rmse import RMSE
 from mtlkit.targets.base import Target
@@ -36,8 +33,8 @@ class DeepCCA(Head):
     more samples than `components`. A sample whose vector has a missing component is ignored.
     """
 
-    targets: ClassVar[tuple[type[Target], ...]] = (VectorTarget,)
-    default_metrics: ClassVar[tuple[Metric, ...]] = (MAE(), RMSE())
+    targets = (VectorTarget,)
+    default_metrics = (MAE(), RMSE())
 
     components: int = attrs.field(default=4, validator=at_least(1))
     hidden: tuple[int, ...] = attrs.field(default=(), validator=sizes)

@@ -4,8 +4,6 @@ Paper: David Eigen, Christian Puhrsch and Rob Fergus, "Depth Map Prediction from
 using a Multi-Scale Deep Network", NeurIPS 2014 (the option `log`).
 """
 
-from typing import ClassVar
-
 import attrs
 from torch import Tensor
 
@@ -17,7 +15,6 @@ from mtlkit.heads.base import Head, HeadModule
 from mtlkit.heads.elements import PointLoss, point_losses, sample_means
 from mtlkit.heads.layers import map_layers, sizes
 from mtlkit.heads.maps import MapHead
-from mtlkit.metrics.base import Metric
 from mtlkit.metrics.mae import MAE
 from mtlkit.metrics.rmse import RMSE
 from mtlkit.targets.base import Target
@@ -35,9 +32,9 @@ class DenseRegression(Head):
     are the channels of hidden 1x1 convolutions.
     """
 
-    targets: ClassVar[tuple[type[Target], ...]] = (RealMapTarget,)
-    reads: ClassVar[tuple[type[FeatureSpec], ...]] = (MapFeatures,)
-    default_metrics: ClassVar[tuple[Metric, ...]] = (MAE(), RMSE())
+    targets = (RealMapTarget,)
+    reads = (MapFeatures,)
+    default_metrics = (MAE(), RMSE())
 
     loss: PointLoss = attrs.field(default=PointLoss.ABSOLUTE, validator=member_of(PointLoss))
     delta: float = attrs.field(default=1.0, validator=above(0))

@@ -1,5 +1,6 @@
 """Losses of the elements of a target, and their mean for each sample."""
 
+import math
 from enum import Enum
 
 import torch
@@ -22,17 +23,15 @@ def point_losses(outputs: Tensor, target: Tensor, loss: PointLoss, delta: float 
     >>> point_losses(torch.tensor([3.0, 1.0]), target, PointLoss.HUBER).tolist()
     [2.5, 0.0]
     """
-    present = ~target.isnan()
-    # replace missing targets before the arithmetic, because NaN times 0 is NaN
-    error = torch.where(present, outputs - torch.where(present, target, 0.0), 0.0)
+    # one node of the graph; NaN is replaced before the arithmetic, because NaN times 0 is NaN
+    target = torch.where(target.isnan(), outputs.detach(), target)
     match loss:
-        case PointLoss.SQUARED:
-            return error.square() / 2
+        case PointLoss.SQUARED:  # Huber's loss without a linear part
+            return F.huber_loss(outputs, target, reduction="none", delta=math.inf)
         case PointLoss.ABSOLUTE:
-            return error.abs()
+            return F.l1_loss(outputs, target, reduction="none")
         case PointLoss.HUBER:
-            zero = torch.zeros_like(error)
-            return F.huber_loss(error, zero, reduction="none", delta=delta)
+            return F.huber_loss(outputs, target, reduction="none", delta=delta)
 
 
 def sample_means(losses: Tensor, present: Tensor) -> Tensor:

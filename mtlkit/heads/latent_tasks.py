@@ -6,7 +6,6 @@ Prediction", IEEE Transactions on Multimedia 2015.
 
 from collections.abc import Mapping
 from itertools import chain
-from typing import ClassVar
 
 import attrs
 import torch
@@ -18,7 +17,6 @@ from mtlkit.features.base import FeatureSpec
 from mtlkit.heads.base import Head, HeadModule
 from mtlkit.heads.elements import sample_means
 from mtlkit.metrics.auroc import AUROC
-from mtlkit.metrics.base import Metric
 from mtlkit.metrics.f1 import F1
 from mtlkit.targets.base import Target
 from mtlkit.targets.multi_label import MultiLabelTarget
@@ -36,8 +34,8 @@ class LatentTasks(Head):
     penalty of L is the optimizer's `weight_decay`. Outputs are margins, not log-odds.
     """
 
-    targets: ClassVar[tuple[type[Target], ...]] = (MultiLabelTarget,)
-    default_metrics: ClassVar[tuple[Metric, ...]] = (AUROC(), F1())
+    targets = (MultiLabelTarget,)
+    default_metrics = (AUROC(), F1())
 
     latent: int = attrs.field(default=8, validator=at_least(1))
     groups: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)

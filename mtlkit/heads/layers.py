@@ -1,12 +1,14 @@
 """The layers of heads: a linear output on the features, or on hidden layers."""
 
 import itertools
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 from torch import nn
 
 from mtlkit.component import at_least
+
+Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
 
 
 def sizes(_: Any, field: "attrs.Attribute[Any]", value: tuple[int, ...]) -> None:
@@ -26,7 +28,7 @@ def output_layers(features: int, hidden: tuple[int, ...], outputs: int) -> nn.Se
     layers: list[nn.Module] = []
     for given, width in itertools.pairwise((features, *hidden)):
         layers += [nn.Linear(given, width), nn.ReLU()]
-    return nn.Sequential(*layers, _small(nn.Linear((features, *hidden)[-1], outputs)))
+    return nn.Sequential(*layers, small(nn.Linear((features, *hidden)[-1], outputs)))
 
 
 def map_layers(channels: int, hidden: tuple[int, ...], outputs: int) -> nn.Sequential:
@@ -37,10 +39,11 @@ def map_layers(channels: int, hidden: tuple[int, ...], outputs: int) -> nn.Seque
     layers: list[nn.Module] = []
     for given, width in itertools.pairwise((channels, *hidden)):
         layers += [nn.Conv2d(given, width, 1), nn.ReLU()]
-    return nn.Sequential(*layers, _small(nn.Conv2d((channels, *hidden)[-1], outputs, 1)))
+    return nn.Sequential(*layers, small(nn.Conv2d((channels, *hidden)[-1], outputs, 1)))
 
 
-def _small(layer: nn.Linear | nn.Conv2d) -> nn.Module:
+def small(layer: Layer) -> Layer:
+    """Initialize the weights of a layer from N(0, 0.01) and its biases with 0; return it."""
     nn.init.normal_(layer.weight, std=0.01)
     assert layer.bias is not None
     nn.init.zeros_(layer.bias)

@@ -3,11 +3,12 @@
 from abc import abstractmethod
 from typing import final
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlkit.heads.base import HeadModule
 from mtlkit.heads.cross_entropy import LinearCrossEntropy
 from mtlkit.heads.fusion import linear_loss
+from mtlkit.heads.layers import small
 
 
 class LinearHead(HeadModule):
@@ -28,3 +29,35 @@ class LinearHead(HeadModule):
     def fusion(self) -> LinearCrossEntropy | None:
         overridden = type(self).loss is not LinearHead.loss or "loss" in vars(self)
         return None if overridden else self.cross_entropy()
+
+
+class LinearClassifier(LinearHead):
+    """Logits W x + b of the features x (..., D), as (..., C).
+
+    Weights are initialized from N(0, 0.01) and biases to 0, as in the released nets of Yin & Liu
+    (TIP 2018).
+    """
+
+    def __init__(
+        self,
+        features: int,
+        classes: int,
+        *,
+        label_smoothing: float = 0.0,
+        implementation: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.linear = small(nn.Linear(features, classes))
+        self.label_smoothing, self.implementation = label_smoothing, implementation
+
+    def forward(self, features: Tensor) -> Tensor:
+        logits: Tensor = self.linear(features)
+        return logits
+
+    def cross_entropy(self) -> LinearCrossEntropy:
+        return LinearCrossEntropy(
+            weight=self.linear.weight,
+            bias=self.linear.bias,
+            label_smoothing=self.label_smoothing,
+            implementation=self.implementation,
+        )

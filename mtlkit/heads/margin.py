@@ -8,7 +8,7 @@ Margin for Face Recognition", CVPR 2022.
 """
 
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 import attrs
 import torch
@@ -21,7 +21,6 @@ from mtlkit.heads.base import Head, HeadModule
 from mtlkit.heads.classification import check_classes
 from mtlkit.heads.op_choice import implementation_for
 from mtlkit.metrics.accuracy import Accuracy
-from mtlkit.metrics.base import Metric
 from mtlkit.ops.dispatch.choice import AUTO, left_open
 from mtlkit.ops.margin import MARGIN_CROSS_ENTROPY, adaface_margins, margin_cross_entropy
 from mtlkit.ops.sampled import sampled_margin_cross_entropy
@@ -52,8 +51,8 @@ class Margin(Head):
     drawn: weight decay and momentum of the others rest.
     """
 
-    targets: ClassVar[tuple[type[Target], ...]] = (ClassTarget,)
-    default_metrics: ClassVar[tuple[Metric, ...]] = (Accuracy(),)
+    targets = (ClassTarget,)
+    default_metrics = (Accuracy(),)
 
     classes: int | None = attrs.field(default=None, validator=optional(at_least(1)))
     scale: float = attrs.field(default=64.0, validator=above(0))

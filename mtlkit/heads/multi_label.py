@@ -5,7 +5,6 @@ Object Detection", ICCV 2017 (the option `focal`).
 """
 
 from collections.abc import Mapping
-from typing import ClassVar
 
 import attrs
 import torch
@@ -20,7 +19,6 @@ from mtlkit.heads.class_loss import loss_weights
 from mtlkit.heads.elements import sample_means
 from mtlkit.heads.layers import output_layers, sizes
 from mtlkit.metrics.auroc import AUROC
-from mtlkit.metrics.base import Metric
 from mtlkit.metrics.f1 import F1
 from mtlkit.targets.base import Target
 from mtlkit.targets.multi_label import MultiLabelTarget
@@ -38,8 +36,8 @@ class MultiLabel(Head):
     cross-entropy. `hidden` are the widths of hidden layers.
     """
 
-    targets: ClassVar[tuple[type[Target], ...]] = (MultiLabelTarget,)
-    default_metrics: ClassVar[tuple[Metric, ...]] = (AUROC(), F1())
+    targets = (MultiLabelTarget,)
+    default_metrics = (AUROC(), F1())
 
     positive_weights: Mapping[str, float] = attrs.field(factory=dict, validator=loss_weights)
     balanced: bool = False

@@ -4,8 +4,6 @@ Paper: David Eigen and Rob Fergus, "Predicting Depth, Surface Normals and Semant
 Common Multi-Scale Convolutional Architecture", ICCV 2015, eq. 2.
 """
 
-from typing import ClassVar
-
 import attrs
 import torch
 import torch.nn.functional as F
@@ -18,7 +16,6 @@ from mtlkit.heads.elements import sample_means
 from mtlkit.heads.layers import map_layers, sizes
 from mtlkit.heads.maps import MapHead
 from mtlkit.metrics.angles import AngleMean, AngleMedian
-from mtlkit.metrics.base import Metric
 from mtlkit.targets.base import Target
 from mtlkit.targets.unit_vector_map import UnitVectorMapTarget
 
@@ -31,9 +28,9 @@ class Normals(Head):
     0 for equal vectors, 2 for opposite ones. `hidden` are the channels of hidden 1x1 convolutions.
     """
 
-    targets: ClassVar[tuple[type[Target], ...]] = (UnitVectorMapTarget,)
-    reads: ClassVar[tuple[type[FeatureSpec], ...]] = (MapFeatures,)
-    default_metrics: ClassVar[tuple[Metric, ...]] = (AngleMean(), AngleMedian())
+    targets = (UnitVectorMapTarget,)
+    reads = (MapFeatures,)
+    default_metrics = (AngleMean(), AngleMedian())
 
     hidden: tuple[int, ...] = attrs.field(default=(), validator=sizes)
 

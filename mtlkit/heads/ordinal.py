@@ -4,8 +4,6 @@ Paper: Wenzhi Cao, Vahid Mirjalili and Sebastian Raschka, "Rank Consistent Ordin
 Neural Networks with Application to Age Estimation", Pattern Recognition Letters 2020.
 """
 
-from typing import ClassVar
-
 import attrs
 import torch
 import torch.nn.functional as F
@@ -16,7 +14,6 @@ from mtlkit.features.base import FeatureSpec
 from mtlkit.heads.base import Head, HeadModule
 from mtlkit.heads.layers import output_layers, sizes
 from mtlkit.metrics.accuracy import Accuracy
-from mtlkit.metrics.base import Metric
 from mtlkit.targets.base import Target
 from mtlkit.targets.class_label import ClassTarget
 from mtlkit.task_types import MISSING
@@ -31,8 +28,8 @@ class Ordinal(Head):
     Cao et al., 2020, eq. 4). `hidden` are the widths of hidden layers.
     """
 
-    targets: ClassVar[tuple[type[Target], ...]] = (ClassTarget,)
-    default_metrics: ClassVar[tuple[Metric, ...]] = (Accuracy(),)
+    targets = (ClassTarget,)
+    default_metrics = (Accuracy(),)
 
     hidden: tuple[int, ...] = attrs.field(default=(), validator=sizes)
 

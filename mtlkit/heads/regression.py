@@ -4,8 +4,6 @@ Paper: Peter J. Huber, "Robust Estimation of a Location Parameter", The Annals o
 Statistics 1964 (the loss `huber`).
 """
 
-from typing import ClassVar
-
 import attrs
 import torch
 from torch import Tensor
@@ -15,7 +13,6 @@ from mtlkit.features.base import FeatureSpec
 from mtlkit.heads.base import Head, HeadModule
 from mtlkit.heads.elements import PointLoss, point_losses
 from mtlkit.heads.layers import output_layers, sizes
-from mtlkit.metrics.base import Metric
 from mtlkit.metrics.mae import MAE
 from mtlkit.metrics.r2 import R2
 from mtlkit.metrics.rmse import RMSE
@@ -34,8 +31,8 @@ class Regression(Head):
     `hidden` are the widths of hidden layers.
     """
 
-    targets: ClassVar[tuple[type[Target], ...]] = (NumberTarget,)
-    default_metrics: ClassVar[tuple[Metric, ...]] = (MAE(), RMSE(), R2())
+    targets = (NumberTarget,)
+    default_metrics = (MAE(), RMSE(), R2())
 
     loss: PointLoss = attrs.field(default=PointLoss.SQUARED, validator=member_of(PointLoss))
     delta: float = attrs.field(default=1.0, validator=above(0))

@@ -7,7 +7,6 @@ Detection", ICCV 2017 (the option `focal`).
 """
 
 from collections.abc import Mapping
-from typing import ClassVar
 
 import attrs
 import torch.nn.functional as F
@@ -19,12 +18,10 @@ from mtlkit.features.maps import MapFeatures
 from mtlkit.heads.aspp import ASPP
 from mtlkit.heads.base import Head, HeadModule
 from mtlkit.heads.class_loss import ClassLoss, loss_weights
-from mtlkit.heads.cross_entropy import LinearCrossEntropy
 from mtlkit.heads.layers import map_layers, sizes
-from mtlkit.heads.linear import LinearHead
+from mtlkit.heads.linear import LinearClassifier
 from mtlkit.heads.maps import MapHead
 from mtlkit.metrics.accuracy import Accuracy
-from mtlkit.metrics.base import Metric
 from mtlkit.metrics.mean_iou import MeanIoU
 from mtlkit.targets.base import Target
 from mtlkit.targets.class_map import ClassMapTarget
@@ -41,9 +38,9 @@ class Segmentation(Head):
     `label_smoothing` are those of `classification`.
     """
 
-    targets: ClassVar[tuple[type[Target], ...]] = (ClassMapTarget,)
-    reads: ClassVar[tuple[type[FeatureSpec], ...]] = (MapFeatures,)
-    default_metrics: ClassVar[tuple[Metric, ...]] = (MeanIoU(), Accuracy())
+    targets = (ClassMapTarget,)
+    reads = (MapFeatures,)
+    default_metrics = (MeanIoU(), Accuracy())
 
     hidden: tuple[int, ...] = attrs.field(default=(), validator=sizes)
     atrous: tuple[int, ...] = attrs.field(default=(), validator=sizes)
@@ -57,34 +54,21 @@ class Segmentation(Head):
         assert isinstance(features, MapFeatures)
         options = (self.hidden, self.atrous, self.class_weights, self.balanced, self.focal)
         if features.stride == 1 and not any(options):
-            return PixelClassifier(self, features.channels, target.classes)
+            classes, smoothing = len(target.classes), self.label_smoothing
+            return PixelClassifier(features.channels, classes, label_smoothing=smoothing)
         return SegmentationHead(self, features, target.classes)
 
 
-class PixelClassifier(LinearHead):
+class PixelClassifier(LinearClassifier):
     """Logits W x + b of each pixel (N, C, H, W), whose loss can be fused with that of other tasks.
 
     >>> import torch
-    >>> PixelClassifier(Segmentation(), 8, ("road", "sky"))(torch.zeros(1, 8, 4, 4)).shape
+    >>> PixelClassifier(8, 2)(torch.zeros(1, 8, 4, 4)).shape
     torch.Size([1, 2, 4, 4])
     """
 
-    def __init__(self, config: Segmentation, channels: int, classes: tuple[str, ...]) -> None:
-        super().__init__()
-        self.linear = nn.Linear(channels, len(classes))
-        nn.init.normal_(self.linear.weight, std=0.01)
-        nn.init.zeros_(self.linear.bias)
-        self.label_smoothing = config.label_smoothing
-
     def forward(self, features: Tensor) -> Tensor:
         return F.conv2d(features, self.linear.weight[:, :, None, None], self.linear.bias)
-
-    def cross_entropy(self) -> LinearCrossEntropy:
-        return LinearCrossEntropy(
-            weight=self.linear.weight,
-            bias=self.linear.bias,
-            label_smoothing=self.label_smoothing,
-        )
 
 
 class SegmentationHead(MapHead):

@@ -1,10 +1,8 @@
 """A class for each token of a sequence."""
 
 from collections.abc import Mapping
-from typing import ClassVar
 
 import attrs
-from torch import Tensor, nn
 
 from mtlkit.component import at_least_number, between
 from mtlkit.features.base import FeatureSpec
@@ -12,11 +10,9 @@ from mtlkit.features.tokens import TokenFeatures
 from mtlkit.heads.base import Head, HeadModule
 from mtlkit.heads.class_loss import loss_weights
 from mtlkit.heads.classification import LayeredClassificationHead
-from mtlkit.heads.cross_entropy import LinearCrossEntropy
 from mtlkit.heads.layers import sizes
-from mtlkit.heads.linear import LinearHead
+from mtlkit.heads.linear import LinearClassifier
 from mtlkit.metrics.accuracy import Accuracy
-from mtlkit.metrics.base import Metric
 from mtlkit.targets.base import Target
 from mtlkit.targets.tokens import TokenTarget
 
@@ -29,9 +25,9 @@ class TokenClassification(Head):
     `label_smoothing` are those of `classification`.
     """
 
-    targets: ClassVar[tuple[type[Target], ...]] = (TokenTarget,)
-    reads: ClassVar[tuple[type[FeatureSpec], ...]] = (TokenFeatures,)
-    default_metrics: ClassVar[tuple[Metric, ...]] = (Accuracy(),)
+    targets = (TokenTarget,)
+    reads = (TokenFeatures,)
+    default_metrics = (Accuracy(),)
 
     hidden: tuple[int, ...] = attrs.field(default=(), validator=sizes)
     class_weights: Mapping[str, float] = attrs.field(factory=dict, validator=loss_weights)
@@ -41,35 +37,16 @@ class TokenClassification(Head):
 
     def build(self, features: FeatureSpec, target: Target) -> "HeadModule":
         if not (self.hidden or self.class_weights or self.balanced or self.focal):
-            return TokenClassifier(self, features.width, target.classes)
+            classes, smoothing = len(target.classes), self.label_smoothing
+            return TokenClassifier(features.width, classes, label_smoothing=smoothing)
         return LayeredClassificationHead(self, features.width, target.classes)
 
 
-class TokenClassifier(LinearHead):
+class TokenClassifier(LinearClassifier):
     """Logits (N, L, C) and the mean cross-entropy of the labeled tokens of each sequence.
 
     >>> import torch
-    >>> head = TokenClassifier(TokenClassification(), 8, ("NOUN", "VERB"))
+    >>> head = TokenClassifier(8, 2)
     >>> head.loss(torch.zeros(1, 3, 8), torch.tensor([[0, 1, -1]])).tolist()  # ln 2
     [0.6931471824645996]
     """
-
-    def __init__(
-        self, config: TokenClassification, features: int, classes: tuple[str, ...]
-    ) -> None:
-        super().__init__()
-        self.linear = nn.Linear(features, len(classes))
-        nn.init.normal_(self.linear.weight, std=0.01)
-        nn.init.zeros_(self.linear.bias)
-        self.label_smoothing = config.label_smoothing
-
-    def forward(self, features: Tensor) -> Tensor:
-        logits: Tensor = self.linear(features)
-        return logits
-
-    def cross_entropy(self) -> LinearCrossEntropy:
-        return LinearCrossEntropy(
-            weight=self.linear.weight,
-            bias=self.linear.bias,
-            label_smoothing=self.label_smoothing,
-        )

@@ -4,8 +4,6 @@ Paper: Peter J. Huber, "Robust Estimation of a Location Parameter", The Annals o
 Statistics 1964 (the loss `huber`).
 """
 
-from typing import ClassVar
-
 import attrs
 import torch
 from torch import Tensor
@@ -15,7 +13,6 @@ from mtlkit.features.base import FeatureSpec
 from mtlkit.heads.base import Head, HeadModule
 from mtlkit.heads.elements import PointLoss, point_losses, sample_means
 from mtlkit.heads.layers import output_layers, sizes
-from mtlkit.metrics.base import Metric
 from mtlkit.metrics.mae import MAE
 from mtlkit.metrics.rmse import RMSE
 from mtlkit.targets.base import Target
@@ -32,8 +29,8 @@ class VectorRegression(Head):
     `hidden` are the widths of hidden layers.
     """
 
-    targets: ClassVar[tuple[type[Target], ...]] = (VectorTarget,)
-    default_metrics: ClassVar[tuple[Metric, ...]] = (MAE(), RMSE())
+    targets = (VectorTarget,)
+    default_metrics = (MAE(), RMSE())
 
     loss: PointLoss = attrs.field(default=PointLoss.SQUARED, validator=member_of(PointLoss))
     delta: float = attrs.field(default=1.0, validator=above(0))

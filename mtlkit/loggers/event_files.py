@@ -9,11 +9,7 @@ import cattrs
 from mtlkit.errors import RunError
 from mtlkit.loggers.events import EvaluationEvent, Event, Speed, StepEvent
 
-_TYPES: dict[str, type[Event]] = {
-    "step": StepEvent,
-    "evaluation": EvaluationEvent,
-    "speed": Speed,
-}
+_TYPES: dict[str, type[Event]] = {"step": StepEvent, "evaluation": EvaluationEvent, "speed": Speed}
 
 
 def read_events(path: Path) -> list[Event]:

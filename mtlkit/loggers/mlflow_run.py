@@ -5,12 +5,11 @@ import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import attrs
 
 from mtlkit.loggers.base import LogWriter, PictureLogger
-from mtlkit.loggers.tracker import TrackerWriter, flat, missing_extra, recipe_of
+from mtlkit.loggers.tracker import TrackerWriter, flat, import_tracker, recipe_of
 
 PARAMETERS = 100
 """Largest number of parameters in a call of MLflow."""
@@ -44,12 +43,9 @@ class MLflowWriter(TrackerWriter):
 
     def __init__(self, options: MLflow, folder: Path) -> None:
         super().__init__(folder, "mlflow")
-        try:
-            import mlflow
-            from mlflow.entities import Metric, Param
-        except ImportError as cause:
-            raise missing_extra("mlflow", "MLflow") from cause
-        self._metric: Any = Metric
+        mlflow = import_tracker("mlflow", "mlflow", "MLflow")
+        entities = import_tracker("mlflow.entities", "mlflow", "MLflow")
+        self._metric = entities.Metric
         with self.errors():
             self._client = mlflow.MlflowClient(options.tracking_uri)
             if self.id is not None:
@@ -64,7 +60,7 @@ class MLflowWriter(TrackerWriter):
             )
             self._run = self._client.create_run(number, run_name=self.name).info.run_id
             values = flat(recipe_of(folder)).items()
-            params = [Param(_name(key), str(value)[:LONGEST]) for key, value in values]
+            params = [entities.Param(_name(key), str(value)[:LONGEST]) for key, value in values]
             for start in range(0, len(params), PARAMETERS):
                 self._client.log_batch(self._run, params=params[start : start + PARAMETERS])
         self.keep(self._run)

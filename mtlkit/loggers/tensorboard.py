@@ -9,7 +9,7 @@ import attrs
 from mtlkit.loggers.base import LogWriter, PictureLogger
 from mtlkit.loggers.curves import curves
 from mtlkit.loggers.events import Event, PictureEvent
-from mtlkit.loggers.tracker import missing_extra
+from mtlkit.loggers.tracker import import_tracker
 
 
 @attrs.frozen(kw_only=True)
@@ -30,11 +30,9 @@ class TensorBoardWriter(LogWriter):
     """
 
     def __init__(self, folder: Path, step: int) -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError as cause:
-            raise missing_extra("tensorboard", "TensorBoard") from cause
-        self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+        tensorboard = import_tracker("torch.utils.tensorboard", "tensorboard", "TensorBoard")
+        path = str(folder / "tensorboard")
+        self._writer = tensorboard.SummaryWriter(path, purge_step=step + 1)
 
     def write(self, event: Event) -> None:
         if isinstance(event, PictureEvent):

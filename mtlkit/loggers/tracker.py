@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mtlkit.errors import MissingExtraError, RunError, error_text
+from mtlkit.errors import RunError, error_text, import_extra
 from mtlkit.loggers.base import LogWriter
 from mtlkit.loggers.curves import curves
 from mtlkit.loggers.events import Event, PictureEvent
@@ -93,12 +93,9 @@ class TrackerWriter(LogWriter):
             ) from cause
 
 
-def missing_extra(tracker: str, package: str) -> MissingExtraError:
-    """Return the error of a logger whose package is not installed."""
-    return MissingExtraError(
-        f"train.loggers: the logger {tracker!r} needs {package}, which is not installed; run "
-        f"`pip install 'mtlkit[{tracker}]'`"
-    )
+def import_tracker(module: str, tracker: str, package: str) -> Any:
+    """Return a module of an experiment tracker; `MissingExtraError` if it is not installed."""
+    return import_extra(module, f"train.loggers: the logger {tracker!r}", package, tracker)
 
 
 def recipe_of(folder: Path) -> dict[str, Any]:

@@ -5,12 +5,11 @@ import io
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import attrs
 
 from mtlkit.loggers.base import LogWriter, PictureLogger
-from mtlkit.loggers.tracker import TrackerWriter, missing_extra, recipe_of
+from mtlkit.loggers.tracker import TrackerWriter, import_tracker, recipe_of
 
 
 @attrs.frozen(kw_only=True)
@@ -38,11 +37,7 @@ class TrackioWriter(TrackerWriter):
 
     def __init__(self, options: Trackio, folder: Path) -> None:
         super().__init__(folder, "trackio")
-        try:
-            import trackio
-        except ImportError as cause:
-            raise missing_extra("trackio", "Trackio") from cause
-        self._trackio: Any = trackio
+        trackio = self._trackio = import_tracker("trackio", "trackio", "Trackio")
         name = self.id or f"{self.name}-{self.new_id()[:8]}"
         with self.errors(), _prints_on_stderr():
             self._run = trackio.init(

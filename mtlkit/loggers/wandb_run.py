@@ -3,13 +3,12 @@
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import attrs
 
 from mtlkit.component import one_of, optional
 from mtlkit.loggers.base import LogWriter, PictureLogger
-from mtlkit.loggers.tracker import TrackerWriter, missing_extra, recipe_of
+from mtlkit.loggers.tracker import TrackerWriter, import_tracker, recipe_of
 
 
 @attrs.frozen(kw_only=True)
@@ -41,11 +40,7 @@ class WandBWriter(TrackerWriter):
 
     def __init__(self, options: WandB, folder: Path) -> None:
         super().__init__(folder, "wandb")
-        try:
-            import wandb
-        except ImportError as cause:
-            raise missing_extra("wandb", "Weights & Biases") from cause
-        self._wandb: Any = wandb
+        wandb = self._wandb = import_tracker("wandb", "wandb", "Weights & Biases")
         number = self.new_id()
         with self.errors():
             self._run = self._wandb.init(
@@ -61,9 +56,7 @@ class WandBWriter(TrackerWriter):
                 config=recipe_of(folder),
                 reinit="create_new",  # a process may train several runs
                 settings=wandb.Settings(
-                    console="off",
-                    save_code=False,
-                    x_disable_stats=not options.system_metrics,
+                    console="off", save_code=False, x_disable_stats=not options.system_metrics
                 ),
             )
         self.keep(number)

@@ -1,7 +1,5 @@
 """Fraction of correct predictions."""
 
-from typing import ClassVar
-
 import attrs
 from torch import Tensor
 
@@ -20,10 +18,10 @@ class Accuracy(Metric):
     """
 
     name = "accuracy"
-    targets: ClassVar[tuple[type[Target], ...]] = (*CLASSES, MultiLabelTarget)
-    higher_is_better: ClassVar[bool] = True
-    unit: ClassVar[str] = "fraction"
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    targets = (*CLASSES, MultiLabelTarget)
+    higher_is_better = True
+    unit = "fraction"
+    bounds = (0.0, 1.0)
 
     def build(self, target: Target) -> MetricState:
         multi_label = isinstance(target, MultiLabelTarget)

@@ -2,7 +2,6 @@
 
 from abc import abstractmethod
 from functools import partial
-from typing import ClassVar
 
 import attrs
 import torch
@@ -22,10 +21,10 @@ BINS = 18_000
 class _AngleMetric(Metric):
     """A metric of the angles, in degrees, of all pixels of the split that have a vector."""
 
-    targets: ClassVar[tuple[type[Target], ...]] = (UnitVectorMapTarget,)
-    higher_is_better: ClassVar[bool] = False
-    unit: ClassVar[str] = "degree"
-    bounds: ClassVar[tuple[float, float]] = (0.0, 180.0)
+    targets = (UnitVectorMapTarget,)
+    higher_is_better = False
+    unit = "degree"
+    bounds = (0.0, 180.0)
 
     @abstractmethod
     def build(self, target: Target) -> MetricState: ...
@@ -63,9 +62,9 @@ class AngleWithin(_AngleMetric):
     The metric is called ``angle-within-22.5`` for 22.5 degrees.
     """
 
-    higher_is_better: ClassVar[bool] = True
-    unit: ClassVar[str] = "fraction"
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    higher_is_better = True
+    unit = "fraction"
+    bounds = (0.0, 1.0)
 
     degrees: float = attrs.field(default=11.25, validator=above(0))
 

@@ -4,8 +4,6 @@ Paper: Hanley & McNeil, "The meaning and use of the area under a receiver operat
 (ROC) curve", Radiology 1982: the probability that a positive scores above a negative.
 """
 
-from typing import ClassVar
-
 import attrs
 import torch
 from torch import Tensor
@@ -28,8 +26,8 @@ class AUROC(AveragedMetric):
     label, 4 (C + 1) bytes for each sample of C > 2 classes.
     """
 
-    targets: ClassVar[tuple[type[Target], ...]] = (ClassTarget, MultiLabelTarget)
-    title: ClassVar[str] = "auroc"
+    targets = (ClassTarget, MultiLabelTarget)
+    title = "auroc"
 
     def build(self, target: Target) -> MetricState:
         return RankingState(target, auroc, pooled=self.average == "micro")

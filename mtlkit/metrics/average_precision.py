@@ -1,7 +1,5 @@
 """Average precision."""
 
-from typing import ClassVar
-
 import attrs
 import torch
 from torch import Tensor
@@ -23,8 +21,8 @@ class AveragePrecision(AveragedMetric):
     of C > 2 classes.
     """
 
-    targets: ClassVar[tuple[type[Target], ...]] = (ClassTarget, MultiLabelTarget)
-    title: ClassVar[str] = "average-precision"
+    targets = (ClassTarget, MultiLabelTarget)
+    title = "average-precision"
 
     def build(self, target: Target) -> MetricState:
         return RankingState(target, average_precision, pooled=self.average == "micro")

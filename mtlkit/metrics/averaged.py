@@ -12,9 +12,9 @@ from mtlkit.metrics.base import Metric
 class AveragedMetric(Metric):
     """A fraction for each class or label; "macro" is their mean, "micro" pools them first."""
 
-    higher_is_better: ClassVar[bool] = True
-    unit: ClassVar[str] = "fraction"
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    higher_is_better = True
+    unit = "fraction"
+    bounds = (0.0, 1.0)
     title: ClassVar[str]
     """Name of the macro average, and the start of the name of the other."""
 

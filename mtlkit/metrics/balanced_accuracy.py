@@ -1,7 +1,5 @@
 """Mean of the recalls of the classes."""
 
-from typing import ClassVar
-
 import attrs
 from torch import Tensor
 
@@ -19,10 +17,10 @@ class BalancedAccuracy(Metric):
     """
 
     name = "balanced-accuracy"
-    targets: ClassVar[tuple[type[Target], ...]] = CLASSES
-    higher_is_better: ClassVar[bool] = True
-    unit: ClassVar[str] = "fraction"
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    targets = CLASSES
+    higher_is_better = True
+    unit = "fraction"
+    bounds = (0.0, 1.0)
 
     def build(self, target: Target) -> MetricState:
         return ClassCounts(target, recall)

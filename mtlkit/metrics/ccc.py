@@ -4,8 +4,6 @@ Paper: Lin, "A Concordance Correlation Coefficient to Evaluate Reproducibility",
 eq. 1, with variances divided by N.
 """
 
-from typing import ClassVar
-
 import attrs
 import torch
 from torch import Tensor
@@ -26,10 +24,10 @@ class CCC(Metric):
     """
 
     name = "ccc"
-    targets: ClassVar[tuple[type[Target], ...]] = (NumberTarget, VectorTarget)
-    higher_is_better: ClassVar[bool] = True
-    unit: ClassVar[str] = "correlation"
-    bounds: ClassVar[tuple[float, float]] = (-1.0, 1.0)
+    targets = (NumberTarget, VectorTarget)
+    higher_is_better = True
+    unit = "correlation"
+    bounds = (-1.0, 1.0)
 
     def build(self, target: Target) -> MetricState:
         return MomentState(target, ccc)

@@ -1,7 +1,6 @@
 """Fraction of values within a factor of 1.25 of the target."""
 
 from functools import partial
-from typing import ClassVar
 
 import attrs
 import torch
@@ -25,10 +24,10 @@ class Delta(Metric):
     metric is called ``delta-2`` for a `power` of 2.
     """
 
-    targets: ClassVar[tuple[type[Target], ...]] = NUMBERS
-    higher_is_better: ClassVar[bool] = True
-    unit: ClassVar[str] = "fraction"
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    targets = NUMBERS
+    higher_is_better = True
+    unit = "fraction"
+    bounds = (0.0, 1.0)
 
     power: int = attrs.field(default=1, validator=at_least(1))
 

@@ -3,8 +3,6 @@
 Paper: Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", ICML 2017, eq. 3.
 """
 
-from typing import ClassVar
-
 import attrs
 import torch
 from torch import Tensor
@@ -26,10 +24,10 @@ class ECE(Metric):
     metric is called ``ece-10`` for 10 bins, ``ece`` for 15.
     """
 
-    targets: ClassVar[tuple[type[Target], ...]] = CLASSES
-    higher_is_better: ClassVar[bool] = False
-    unit: ClassVar[str] = "fraction"
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    targets = CLASSES
+    higher_is_better = False
+    unit = "fraction"
+    bounds = (0.0, 1.0)
 
     bins: int = attrs.field(default=BINS, validator=at_least(1))
 

@@ -1,7 +1,5 @@
 """Harmonic mean of precision and recall."""
 
-from typing import ClassVar
-
 import attrs
 from torch import Tensor
 
@@ -25,8 +23,8 @@ class F1(AveragedMetric):
     ('f1', 'f1-micro')
     """
 
-    targets: ClassVar[tuple[type[Target], ...]] = (*CLASSES, MultiLabelTarget)
-    title: ClassVar[str] = "f1"
+    targets = (*CLASSES, MultiLabelTarget)
+    title = "f1"
 
     def build(self, target: Target) -> MetricState:
         return ClassCounts(target, f1, pooled=self.average == "micro")

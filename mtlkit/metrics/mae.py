@@ -1,7 +1,6 @@
 """Mean absolute error."""
 
 import math
-from typing import ClassVar
 
 import attrs
 from torch import Tensor
@@ -21,10 +20,10 @@ class MAE(Metric):
     """
 
     name = "mae"
-    targets: ClassVar[tuple[type[Target], ...]] = NUMBERS
-    higher_is_better: ClassVar[bool] = False
-    unit: ClassVar[str] = "label"
-    bounds: ClassVar[tuple[float, float]] = (0.0, math.inf)
+    targets = NUMBERS
+    higher_is_better = False
+    unit = "label"
+    bounds = (0.0, math.inf)
 
     def build(self, target: Target) -> MetricState:
         return MeanState(target, absolute_error)

@@ -1,7 +1,5 @@
 """Mean intersection over union."""
 
-from typing import ClassVar
-
 import attrs
 from torch import Tensor
 
@@ -20,10 +18,10 @@ class MeanIoU(Metric):
     """
 
     name = "mean-iou"
-    targets: ClassVar[tuple[type[Target], ...]] = (ClassMapTarget,)
-    higher_is_better: ClassVar[bool] = True
-    unit: ClassVar[str] = "fraction"
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    targets = (ClassMapTarget,)
+    higher_is_better = True
+    unit = "fraction"
+    bounds = (0.0, 1.0)
 
     def build(self, target: Target) -> MetricState:
         return ClassCounts(target, intersection_over_union)

@@ -1,7 +1,6 @@
 """Negative log-likelihood."""
 
 import math
-from typing import ClassVar
 
 import attrs
 from torch import Tensor
@@ -22,10 +21,10 @@ class NLL(Metric):
     """
 
     name = "nll"
-    targets: ClassVar[tuple[type[Target], ...]] = (*CLASSES, MultiLabelTarget)
-    higher_is_better: ClassVar[bool] = False
-    unit: ClassVar[str] = "nats"
-    bounds: ClassVar[tuple[float, float]] = (0.0, math.inf)
+    targets = (*CLASSES, MultiLabelTarget)
+    higher_is_better = False
+    unit = "nats"
+    bounds = (0.0, math.inf)
 
     def build(self, target: Target) -> MetricState:
         multi_label = isinstance(target, MultiLabelTarget)

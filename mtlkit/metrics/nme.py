@@ -1,7 +1,6 @@
 """Normalized mean error of keypoints."""
 
 import math
-from typing import ClassVar
 
 import attrs
 import torch
@@ -27,10 +26,10 @@ class NME(Metric):
     ('nme', 'nme-left_eye-right_eye')
     """
 
-    targets: ClassVar[tuple[type[Target], ...]] = (VectorTarget,)
-    higher_is_better: ClassVar[bool] = False
-    unit: ClassVar[str] = "fraction"
-    bounds: ClassVar[tuple[float, float]] = (0.0, math.inf)
+    targets = (VectorTarget,)
+    higher_is_better = False
+    unit = "fraction"
+    bounds = (0.0, math.inf)
 
     between: tuple[str, str] | None = None
 

@@ -1,7 +1,6 @@
 """Coefficient of determination."""
 
 import math
-from typing import ClassVar
 
 import attrs
 import torch
@@ -22,10 +21,10 @@ class R2(Metric):
     """
 
     name = "r2"
-    targets: ClassVar[tuple[type[Target], ...]] = NUMBERS
-    higher_is_better: ClassVar[bool] = True
-    unit: ClassVar[str] = "fraction"
-    bounds: ClassVar[tuple[float, float]] = (-math.inf, 1.0)
+    targets = NUMBERS
+    higher_is_better = True
+    unit = "fraction"
+    bounds = (-math.inf, 1.0)
 
     def build(self, target: Target) -> MetricState:
         return MomentState(target, r2)

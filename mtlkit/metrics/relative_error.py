@@ -1,7 +1,6 @@
 """Mean relative error."""
 
 import math
-from typing import ClassVar
 
 import attrs
 from torch import Tensor
@@ -20,10 +19,10 @@ class RelativeError(Metric):
     """
 
     name = "relative-error"
-    targets: ClassVar[tuple[type[Target], ...]] = NUMBERS
-    higher_is_better: ClassVar[bool] = False
-    unit: ClassVar[str] = "fraction"
-    bounds: ClassVar[tuple[float, float]] = (0.0, math.inf)
+    targets = NUMBERS
+    higher_is_better = False
+    unit = "fraction"
+    bounds = (0.0, math.inf)
 
     def build(self, target: Target) -> MetricState:
         return MeanState(target, relative_error, counted=is_not_zero)

@@ -1,7 +1,6 @@
 """Root mean squared error."""
 
 import math
-from typing import ClassVar
 
 import attrs
 from torch import Tensor
@@ -20,10 +19,10 @@ class RMSE(Metric):
     """
 
     name = "rmse"
-    targets: ClassVar[tuple[type[Target], ...]] = NUMBERS
-    higher_is_better: ClassVar[bool] = False
-    unit: ClassVar[str] = "label"
-    bounds: ClassVar[tuple[float, float]] = (0.0, math.inf)
+    targets = NUMBERS
+    higher_is_better = False
+    unit = "label"
+    bounds = (0.0, math.inf)
 
     def build(self, target: Target) -> MetricState:
         return MeanState(target, squared_error, finish=math.sqrt)

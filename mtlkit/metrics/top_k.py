@@ -1,7 +1,6 @@
 """Fraction of samples whose class is among the k most probable ones."""
 
 from functools import partial
-from typing import ClassVar
 
 import attrs
 from torch import Tensor
@@ -21,10 +20,10 @@ class TopK(Metric):
     for `k` = 5.
     """
 
-    targets: ClassVar[tuple[type[Target], ...]] = CLASSES
-    higher_is_better: ClassVar[bool] = True
-    unit: ClassVar[str] = "fraction"
-    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    targets = CLASSES
+    higher_is_better = True
+    unit = "fraction"
+    bounds = (0.0, 1.0)
 
     k: int = attrs.field(default=5, validator=at_least(1))
 

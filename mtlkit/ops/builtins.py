@@ -12,10 +12,7 @@ BUILTIN_OPS: dict[str, tuple[str, str]] = {
         "mtlkit.ops.multi_head:MULTI_HEAD_CROSS_ENTROPY",
         "the cross-entropies of several heads, their gradients, and a gate",
     ),
-    "gate": (
-        "mtlkit.ops.gating:GATE",
-        "task weights by a softmax over the features",
-    ),
+    "gate": ("mtlkit.ops.gating:GATE", "task weights by a softmax over the features"),
     "grouped_linear_cross_entropy": (
         "mtlkit.ops.grouped:GROUPED_LINEAR_CROSS_ENTROPY",
         "the cross-entropy of each row by the linear head of its group",

@@ -12,9 +12,11 @@ from typing import Any
 
 from torch import Tensor
 
-from mtlkit.ops.dispatch.implementation import Cost, Implementation, Request
-from mtlkit.ops.kernels import costs, triton_config
+from mtlkit.ops.dispatch.implementation import Cost, Implementation, Request, serves_all
+from mtlkit.ops.kernels import costs, margin_costs, triton_config
 from mtlkit.ops.kernels.chunked import chunked_negatives, tile_width
+from mtlkit.ops.kernels.compiled import compiled_later
+from mtlkit.ops.kernels.custom_op import CustomOp
 from mtlkit.ops.kernels.margin_costs import with_unit_vectors
 from mtlkit.ops.kernels.saved_softmax import TILE, saved_softmax_negatives
 from mtlkit.ops.kernels.tiles import Logits
@@ -29,36 +31,21 @@ Negatives = Callable[[Logits, bool], tuple[Tensor, Tensor]]
 It returns the target's logit (N,) and the log-sum-exp of its negatives (N,)."""
 
 
-def _arguments(logits: Logits) -> Logits:
-    """Return the arguments of a custom operator."""
-    return logits._replace(x=logits.x.contiguous(), weight=logits.weight.contiguous())
+def _computed(op: CustomOp, logits: Logits, gradient: bool) -> tuple[Tensor, Tensor]:
+    """Compute by an operator, which may return saved tensors too."""
+    contiguous = logits._replace(x=logits.x.contiguous(), weight=logits.weight.contiguous())
+    target_logit, negative_lse, *_ = op(*contiguous)
+    return target_logit, negative_lse
 
 
 def chunked(logits: Logits, gradient: bool) -> tuple[Tensor, Tensor]:
     """Compute a tile of classes at a time, and each tile again in the backward pass."""
-    target_logit, negative_lse = chunked_negatives(*_arguments(logits))
-    return target_logit, negative_lse
+    return _computed(chunked_negatives, logits, gradient)
 
 
 def _saved_softmax(logits: Logits, gradient: bool) -> tuple[Tensor, Tensor]:
-    if not gradient:
-        return chunked(logits, gradient)
-    target_logit, negative_lse, *_ = saved_softmax_negatives(*_arguments(logits))
-    return target_logit, negative_lse
-
-
-def _triton_saved(logits: Logits, gradient: bool) -> tuple[Tensor, Tensor]:
-    target_logit, negative_lse, _ = negatives_of_logits(*_arguments(logits))
-    return target_logit, negative_lse
-
-
-def _triton(logits: Logits, gradient: bool) -> tuple[Tensor, Tensor]:
-    target_logit, negative_lse = triton_negatives(*_arguments(logits))
-    return target_logit, negative_lse
-
-
-def _saved_softmax_cosine(request: Request) -> Cost:
-    return with_unit_vectors(costs.saved_softmax, 6, TILE, request)
+    op = saved_softmax_negatives if gradient else chunked_negatives
+    return _computed(op, logits, gradient)
 
 
 def _chunked_cosine(request: Request) -> Cost:
@@ -71,8 +58,21 @@ def _triton_saved_cosine(request: Request) -> Cost:
     return cost._replace(calls=cost.calls + 16 * math.ceil(request.classes / saved.TILE))
 
 
-def _triton_cosine(request: Request) -> Cost:
-    return with_unit_vectors(costs.triton, 4, triton_config.TILE, request)
+def cosine_implementations(
+    reference: Callable[..., Tensor], result: str, losses: Callable[[Negatives, Any], Tensor]
+) -> list[Implementation]:
+    """Return all implementations of an op of cosines: its definition, and the algorithms."""
+    return [
+        Implementation(
+            "eager", f"the definition: cosines, then {result}", reference, serves_all,
+            margin_costs.eager,
+        ),
+        Implementation(
+            "compiled", "the definition by torch.compile", compiled_later(reference),
+            costs.refuses_forward_mode, margin_costs.compiled, automatic=False,
+        ),
+        *implementations(losses, cosine=True),
+    ]  # fmt: skip
 
 
 def implementations(
@@ -87,7 +87,7 @@ def implementations(
         for name, summary, negatives, refuses, cost, cosine_cost in (
             (
                 "saved-softmax", "keeps one matrix of exponentials", _saved_softmax, once,
-                costs.saved_softmax, _saved_softmax_cosine,
+                costs.saved_softmax, partial(with_unit_vectors, costs.saved_softmax, 6, TILE),
             ),
             (
                 "chunked", "a tile of classes at a time, computed again for the backward pass",
@@ -95,11 +95,13 @@ def implementations(
             ),
             (
                 "triton-saved", "logits of the inputs' type, read once by each pass",
-                _triton_saved, triton_refuses, costs.triton_saved, _triton_saved_cosine,
+                partial(_computed, negatives_of_logits), triton_refuses, costs.triton_saved,
+                _triton_saved_cosine,
             ),
             (
-                "triton", "no logits, tiles computed again for the backward pass", _triton,
-                triton_refuses, costs.triton, _triton_cosine,
+                "triton", "no logits, tiles computed again for the backward pass",
+                partial(_computed, triton_negatives), triton_refuses, costs.triton,
+                partial(with_unit_vectors, costs.triton, 4, triton_config.TILE),
             ),
         )
     ]  # fmt: skip

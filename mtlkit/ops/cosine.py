@@ -10,22 +10,15 @@ from torch import Tensor
 from mtlkit.ops import by_negatives
 from mtlkit.ops.by_negatives import Negatives
 from mtlkit.ops.dispatch.choice import choose
-from mtlkit.ops.dispatch.implementation import Implementation, Op, serves_all
+from mtlkit.ops.dispatch.implementation import Implementation, Op
 from mtlkit.ops.dispatch.trial import CLASSES, FEATURES, Trial, TrialInputs
-from mtlkit.ops.kernels import margin_costs
 from mtlkit.ops.kernels.arguments import (
-    check_devices,
-    check_label_type,
-    check_labels,
-    check_matrix,
+    check_classes,
     check_positive,
-    check_weight,
     request_of,
     same_type,
     without_autocast,
 )
-from mtlkit.ops.kernels.compiled import compiled_later
-from mtlkit.ops.kernels.costs import refuses_forward_mode
 from mtlkit.ops.kernels.tiles import EPSILON, Logits, accumulator
 
 NAME = "cosine_negatives"
@@ -65,12 +58,8 @@ def cosine_negatives(
     >>> cosine_negatives(x, weight, torch.tensor([0]), scale=1.0)
     CosineNegatives(target_logit=tensor([1.]), negative_lse=tensor([0.]))
     """
-    check_matrix(NAME, "x", x)
-    check_weight(NAME, "weight", weight, x)
-    check_label_type(NAME, "target", target, len(x))
-    check_devices(NAME, x, weight=weight, target=target)
     check_positive(NAME, "scale", scale)
-    check_labels(NAME, "target", target, len(weight), ignore_index)
+    check_classes(NAME, x, weight, target, ignore_index)
     cast_x, cast_weight = same_type(NAME, x, weight)
     request = request_of(cast_x, len(weight), (x, weight), "none")
     chosen = choose(COSINE_NEGATIVES, request, implementation)
@@ -122,14 +111,6 @@ def _trials(rows: int, generator: torch.Generator) -> Mapping[str, Trial]:
 COSINE_NEGATIVES = Op(
     NAME,
     cosine_negatives,
-    Implementation(
-        "eager", "the definition: cosines, then their log-sum-exp", reference, serves_all,
-        margin_costs.eager,
-    ),
-    Implementation(
-        "compiled", "the definition by torch.compile", compiled_later(reference),
-        refuses_forward_mode, margin_costs.compiled, automatic=False,
-    ),
-    *by_negatives.implementations(_by_negatives, cosine=True),
+    *by_negatives.cosine_implementations(reference, "their log-sum-exp", _by_negatives),
     trials=_trials,
-)  # fmt: skip
+)

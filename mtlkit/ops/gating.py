@@ -76,14 +76,10 @@ def _concatenated(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return shares.T
 
 
-def _eager_cost(request: Request) -> Cost:
+def _cost(passes: int, calls: int, buffers: int, request: Request) -> Cost:
     matrix = request.logits * 4
-    return Cost(flops=products(request), moved=10 * matrix, calls=8, peak=3 * matrix)
-
-
-def _concatenated_cost(request: Request) -> Cost:
-    matrix = request.logits * 4
-    return Cost(flops=products(request), moved=8 * matrix, calls=40, peak=2 * matrix)
+    moved, peak = passes * matrix, buffers * matrix
+    return Cost(flops=products(request), moved=moved, calls=calls, peak=peak)
 
 
 def _trials(rows: int, generator: torch.Generator) -> Mapping[str, Trial]:
@@ -118,10 +114,10 @@ def _step(request: Request, x: Tensor, weight: Tensor, name: str) -> None:
 GATE = Op(
     NAME,
     gate,
-    Implementation("eager", "the definition", reference, serves_all, _eager_cost),
+    Implementation("eager", "the definition", reference, serves_all, partial(_cost, 10, 8, 3)),
     Implementation(
         "concatenated", "task by task, over all rows at once", _concatenated, refuses_forward_mode,
-        _concatenated_cost,
+        partial(_cost, 8, 40, 2),
     ),
     trials=_trials,
     timings=_timings,

@@ -12,25 +12,19 @@ from torch import Tensor
 from mtlkit.ops import by_negatives
 from mtlkit.ops.by_negatives import Negatives
 from mtlkit.ops.dispatch.choice import choose
-from mtlkit.ops.dispatch.implementation import Implementation, Op, serves_all
+from mtlkit.ops.dispatch.implementation import Implementation, Op
 from mtlkit.ops.dispatch.timing import linear_timings
 from mtlkit.ops.dispatch.trial import CLASSES, FEATURES, Trial, TrialInputs
-from mtlkit.ops.kernels import margin_costs
 from mtlkit.ops.kernels.arguments import (
+    check_classes,
     check_devices,
-    check_label_type,
-    check_labels,
-    check_matrix,
     check_positive,
     check_reduction,
     check_vector,
-    check_weight,
     request_of,
     same_type,
     without_autocast,
 )
-from mtlkit.ops.kernels.compiled import compiled_later
-from mtlkit.ops.kernels.costs import refuses_forward_mode
 from mtlkit.ops.kernels.tiles import EPSILON, Logits, accumulator
 
 NAME = "margin_cross_entropy"
@@ -96,13 +90,10 @@ def margin_cross_entropy(
     >>> round(loss.item(), 4)  # ln(1 + exp(-cos 0.5))
     0.3477
     """
-    check_matrix(NAME, "x", x)
-    check_weight(NAME, "weight", weight, x)
-    check_label_type(NAME, "target", target, len(x))
-    check_devices(NAME, x, weight=weight, target=target, angle=angle, additive=additive)
+    check_classes(NAME, x, weight, target, ignore_index)
+    check_devices(NAME, x, angle=angle, additive=additive)
     check_positive(NAME, "scale", scale)
     check_positive(NAME, "multiplier", multiplier)
-    check_labels(NAME, "target", target, len(weight), ignore_index)
     check_reduction(NAME, reduction)
     for name, margin in (("angle", angle), ("additive", additive)):
         if isinstance(margin, Tensor):
@@ -161,11 +152,7 @@ def _cos_sin(angle: Margin) -> tuple[Margin, Margin]:
 
 
 def adaface_margins(
-    norms: Tensor,
-    mean: Margin,
-    std: Margin,
-    margin: float = 0.4,
-    spread: float = 0.333,
+    norms: Tensor, mean: Margin, std: Margin, margin: float = 0.4, spread: float = 0.333
 ) -> tuple[Tensor, Tensor]:
     """AdaFace's angle and additive margin (N,) from the norms (N,) of the features.
 
@@ -227,15 +214,7 @@ def margin_trials(
 MARGIN_CROSS_ENTROPY = Op(
     NAME,
     margin_cross_entropy,
-    Implementation(
-        "eager", "the definition: cosines, then cross-entropy", reference, serves_all,
-        margin_costs.eager,
-    ),
-    Implementation(
-        "compiled", "the definition by torch.compile", compiled_later(reference),
-        refuses_forward_mode, margin_costs.compiled, automatic=False,
-    ),
-    *by_negatives.implementations(_by_negatives, cosine=True),
+    *by_negatives.cosine_implementations(reference, "cross-entropy", _by_negatives),
     trials=partial(margin_trials, margin_cross_entropy),
     timings=partial(linear_timings, margin_cross_entropy),
-)  # fmt: skip
+)

@@ -54,22 +54,31 @@ class MultiHeadCall(NamedTuple):
     x: Tensor
     weights: tuple[Tensor, ...]
     biases: tuple[Tensor, ...]
-    targets: Tensor
-    valid: Tensor  # mask of the targets that are present (T, N)
-    known: Tensor  # the targets, class 0 where one is missing (T, N)
+    targets: tuple[Tensor, ...]
     ignore_index: int
     label_smoothing: float
     reduction: str
     feature_gradients: bool
     gated: bool
 
+    def labels(self) -> tuple[Tensor, Tensor]:
+        """Return the targets (T, N), class 0 where one is missing, and the mask of the present.
+
+        `IndexError` for a target outside [0, C_t).
+        """
+        targets = torch.stack(self.targets)
+        valid = targets != self.ignore_index
+        known, ends = targets * valid, list(map(len, self.weights[: len(targets)]))
+        check_head_labels(NAME, targets, known, ends, self.ignore_index)
+        return known, valid
+
     def labeled(self) -> Tensor:
         """Return the divisor of the sum of each head's losses (T,)."""
-        return self.valid.sum(dim=1).clamp_min(1)
+        return (torch.stack(self.targets) != self.ignore_index).sum(dim=1).clamp_min(1)
 
-    def row_weight(self) -> Tensor:
+    def row_weight(self, valid: Tensor) -> Tensor:
         """Return the weight of each loss (T, N) in the reduced one, 0 for missing ones."""
-        valid = self.valid.to(accumulator(self.x.dtype))
+        valid = valid.to(accumulator(self.x.dtype))
         return valid / self.labeled().unsqueeze(1) if self.reduction == "mean" else valid
 
     def result(self, losses: Tensor, shares: Tensor | None) -> HeadLosses:
@@ -140,10 +149,6 @@ def _checked(
     check_reduction(NAME, reduction)
     check_smoothing(NAME, label_smoothing)
     check_head_targets(NAME, x, targets)
-    stacked = torch.stack(list(targets))
-    valid = stacked != ignore_index
-    known = stacked * valid
-    check_head_labels(NAME, stacked, known, [len(weight) for weight in weights], ignore_index)
     matrices = [*weights, *([] if gate is None else [gate[0]])]
     offsets += [] if gate is None else [gate[1]]
     if gate is not None:
@@ -155,7 +160,7 @@ def _checked(
     classes = sum(map(len, matrices))
     request = request_of(cast_x, classes, (x, *matrices, *offsets), reduction, len(matrices))
     call = MultiHeadCall(
-        cast_x, cast_matrices, cast_offsets, stacked, valid, known, ignore_index, label_smoothing,
+        cast_x, cast_matrices, cast_offsets, tuple(targets), ignore_index, label_smoothing,
         reduction, feature_gradients, gate is not None,
     )  # fmt: skip
     return call, request
@@ -175,13 +180,17 @@ def reference(call: MultiHeadCall) -> HeadLosses:
             F.linear(x, weight, bias).to(accumulator(x.dtype))
             for weight, bias in zip(call.weights, call.biases, strict=True)
         ]
-        losses = torch.stack([
-            F.cross_entropy(
-                head_logits, target, ignore_index=call.ignore_index, reduction="none",
-                label_smoothing=call.label_smoothing,
-            )
-            for head_logits, target in zip(logits, call.targets, strict=False)  # the gate has none
-        ])  # fmt: skip
+        try:
+            losses = torch.stack([
+                F.cross_entropy(
+                    head_logits, target, ignore_index=call.ignore_index, reduction="none",
+                    label_smoothing=call.label_smoothing,
+                )
+                for head_logits, target in zip(logits, call.targets, strict=False)  # without gate
+            ])  # fmt: skip
+        except IndexError:
+            call.labels()  # torch has checked the labels already; this one names the row
+            raise
         shares = logits[-1].softmax(dim=1).T if call.gated else None
         result = call.result(losses, shares)  # torch's losses are 0 where a target is missing
         if not call.feature_gradients:
@@ -194,16 +203,17 @@ def reference(call: MultiHeadCall) -> HeadLosses:
 def _kept_log_probabilities(heads: Callable[..., list[Tensor]], call: MultiHeadCall) -> HeadLosses:
     """Compute by an operator that returns losses and shares, and keeps the log-probabilities."""
     weights = list(call.weights)
+    known, valid = call.labels()
     losses, shares, *kept = heads(
-        call.x.contiguous(), weights, list(call.biases), call.known, call.label_smoothing
+        call.x.contiguous(), weights, list(call.biases), known, call.label_smoothing
     )
-    known_losses = torch.where(call.valid, losses, 0.0)
+    known_losses = torch.where(valid, losses, 0.0)
     result = call.result(known_losses, shares if call.gated else None)
     if not call.feature_gradients:
         return result
     with torch.no_grad():
         gradients = heads_feature_gradients(
-            weights, call.known, call.label_smoothing, kept, call.row_weight()
+            weights, known, call.label_smoothing, kept, call.row_weight(valid)
         )
     return result._replace(feature_gradients=gradients)
 

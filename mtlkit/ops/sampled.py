@@ -9,15 +9,7 @@ from torch import Tensor
 from mtlkit.ops.dispatch.choice import choose
 from mtlkit.ops.dispatch.implementation import Implementation, Op
 from mtlkit.ops.dispatch.trial import Trial
-from mtlkit.ops.kernels.arguments import (
-    check_devices,
-    check_label_type,
-    check_labels,
-    check_matrix,
-    check_weight,
-    request_of,
-    same_type,
-)
+from mtlkit.ops.kernels.arguments import check_classes, request_of, same_type
 from mtlkit.ops.margin import MARGIN_CROSS_ENTROPY, Margin, margin_cross_entropy, margin_trials
 
 NAME = "sampled_margin_cross_entropy"
@@ -57,11 +49,7 @@ def sampled_margin_cross_entropy(
     >>> 2 in result.classes.tolist(), len(result.classes)
     (True, 2)
     """
-    check_matrix(NAME, "x", x)
-    check_weight(NAME, "weight", weight, x)
-    check_label_type(NAME, "target", target, len(x))
-    check_devices(NAME, x, weight=weight, target=target)
-    check_labels(NAME, "target", target, len(weight), ignore_index)
+    check_classes(NAME, x, weight, target, ignore_index)
     if not isinstance(samples, int) or isinstance(samples, bool):
         raise TypeError(f"{NAME}: samples: expected an int, got {type(samples).__name__}")
     if not len(x) <= samples <= len(weight):

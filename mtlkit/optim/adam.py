@@ -4,7 +4,7 @@ Paper: Diederik P. Kingma and Jimmy Ba, "Adam: A Method for Stochastic Optimizat
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import attrs
 import torch
@@ -21,7 +21,7 @@ class Adam(Optimizer):
     With `amsgrad` it divides by the maximum of the second moments (Reddi et al., ICLR 2018).
     """
 
-    elementwise: ClassVar[bool] = True
+    elementwise = True
 
     lr: float = attrs.field(default=1e-3, validator=above(0))
     beta1: float = attrs.field(default=0.9, validator=below(1))

@@ -4,7 +4,7 @@ Paper: Ilya Loshchilov and Frank Hutter, "Decoupled Weight Decay Regularization"
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import attrs
 import torch
@@ -18,7 +18,7 @@ from mtlkit.optim.lazy_rows import RowRule, adam_rows
 class AdamW(Optimizer):
     """Adam with decoupled weight decay (Loshchilov & Hutter, ICLR 2019)."""
 
-    elementwise: ClassVar[bool] = True
+    elementwise = True
 
     lr: float = attrs.field(default=1e-3, validator=above(0))
     beta1: float = attrs.field(default=0.9, validator=below(1))

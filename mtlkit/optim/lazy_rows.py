@@ -45,11 +45,7 @@ def update_rows(optimizer: torch.optim.Optimizer, rule: RowRule) -> None:
 
 
 def sgd_rows(
-    parameter: Tensor,
-    index: Tensor,
-    gradient: Tensor,
-    state: dict[str, Any],
-    group: dict[str, Any],
+    parameter: Tensor, index: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]
 ) -> None:
     """Apply SGD with momentum to some rows."""
     rows = parameter.index_select(0, index)
@@ -63,11 +59,7 @@ def sgd_rows(
 
 
 def adam_rows(
-    parameter: Tensor,
-    index: Tensor,
-    gradient: Tensor,
-    state: dict[str, Any],
-    group: dict[str, Any],
+    parameter: Tensor, index: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]
 ) -> None:
     """Apply Adam, or AdamW, to some rows; each row has its own number of steps."""
     beta1, beta2 = group["betas"]

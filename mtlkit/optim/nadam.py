@@ -4,7 +4,7 @@ Paper: Timothy Dozat, "Incorporating Nesterov Momentum into Adam", ICLR 2016 wor
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import attrs
 import torch
@@ -17,7 +17,7 @@ from mtlkit.optim.base import Optimizer
 class NAdam(Optimizer):
     """Adam with Nesterov momentum (Dozat 2016), with decoupled weight decay."""
 
-    elementwise: ClassVar[bool] = True
+    elementwise = True
 
     lr: float = attrs.field(default=2e-3, validator=above(0))
     beta1: float = attrs.field(default=0.9, validator=below(1))

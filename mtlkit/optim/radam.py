@@ -5,7 +5,7 @@ Han, "On the Variance of the Adaptive Learning Rate and Beyond", ICLR 2020.
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import attrs
 import torch
@@ -21,7 +21,7 @@ class RAdam(Optimizer):
     Weight decay is decoupled.
     """
 
-    elementwise: ClassVar[bool] = True
+    elementwise = True
 
     lr: float = attrs.field(default=1e-3, validator=above(0))
     beta1: float = attrs.field(default=0.9, validator=below(1))

@@ -5,13 +5,13 @@ Ashok Cutkosky, "The Road Less Scheduled", NeurIPS 2024.
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import attrs
 import torch
 
 from mtlkit.component import above, at_least, below, one_of
-from mtlkit.errors import MissingExtraError
+from mtlkit.errors import import_extra
 from mtlkit.optim.base import Optimizer
 
 
@@ -25,8 +25,8 @@ class ScheduleFree(Optimizer):
     AdamW. Statistics of batch norm are those of the training weights.
     """
 
-    elementwise: ClassVar[bool] = True
-    replaces_schedule: ClassVar[bool] = True
+    elementwise = True
+    replaces_schedule = True
 
     base: str = attrs.field(default="adamw", validator=one_of("adamw", "sgd"))
     lr: float = attrs.field(default=2.5e-3, validator=above(0))
@@ -35,13 +35,10 @@ class ScheduleFree(Optimizer):
     warmup_steps: int = attrs.field(default=0, validator=at_least(0))
 
     def build(self, groups: "Sequence[dict[str, Any]]") -> "torch.optim.Optimizer":
-        try:
-            import schedulefree
-        except ImportError as cause:
-            raise MissingExtraError(
-                "optimizer: 'schedule-free' needs the package schedulefree, which is not "
-                "installed; run `pip install 'mtlkit[schedule-free]'`"
-            ) from cause
+        schedulefree = import_extra(
+            "schedulefree", "optimizer: 'schedule-free'", "the package schedulefree",
+            "schedule-free",
+        )  # fmt: skip
         optimizer: torch.optim.Optimizer
         if self.base == "sgd":
             optimizer = schedulefree.SGDScheduleFree(
@@ -49,9 +46,6 @@ class ScheduleFree(Optimizer):
             )
         else:
             optimizer = schedulefree.AdamWScheduleFree(
-                groups,
-                lr=self.lr,
-                betas=(self.beta, self.beta2),
-                warmup_steps=self.warmup_steps,
+                groups, lr=self.lr, betas=(self.beta, self.beta2), warmup_steps=self.warmup_steps
             )
         return optimizer

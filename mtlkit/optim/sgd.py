@@ -1,7 +1,7 @@
 """Stochastic gradient descent."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import attrs
 import torch
@@ -16,7 +16,7 @@ from mtlkit.optim.lazy_rows import RowRule, sgd_rows
 class SGD(Optimizer):
     """Stochastic gradient descent with momentum."""
 
-    elementwise: ClassVar[bool] = True
+    elementwise = True
 
     momentum: float = attrs.field(default=0.9, validator=between(0, 1))
     nesterov: bool = False

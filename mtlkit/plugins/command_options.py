@@ -30,10 +30,18 @@ def _user_cache() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "mtlkit"
 
 
+RUN_FILES = (
+    *("recipe.yaml", "provenance.json", "status.json", "assembly.json", "evaluation.json"),
+    *("log.jsonl", "speed.jsonl", "model.safetensors"),
+)
+"""Files of a run without which it is damaged."""
+
+
 class OutputFile(click.Path):
     """Type of an option for a file to write, refused before the work if that cannot succeed.
 
-    Its folder must exist, and its name must end in one of `suffixes`, if any are given.
+    Its folder must exist, and its name must end in one of `suffixes`, if any are given. Files that
+    a run needs are not written over.
     """
 
     def __init__(self, *suffixes: str) -> None:
@@ -49,6 +57,9 @@ class OutputFile(click.Path):
             self.fail(f"{path}: the folder {path.parent} does not exist; create it", param, ctx)
         if not os.access(path.parent, os.W_OK):
             self.fail(f"{path}: the folder {path.parent} is not writable", param, ctx)
+        real = path.resolve()
+        if real.name in RUN_FILES and (real.parent / RUN_FILES[0]).is_file():
+            self.fail(f"{path}: belongs to the run in its folder; choose another name", param, ctx)
         return path
 
 

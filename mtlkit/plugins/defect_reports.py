@@ -13,18 +13,21 @@ HOMES = ("home", "source", "repository")
 """Parts of the labels of other project URLs, in order of preference after `ISSUES`."""
 
 
-def responsible_plugin(error: BaseException) -> str | None:
-    """Return the distribution of the plugin whose code raised `error`; None if none took part.
+CALLERS = ("mtlkit.cli", "mtlkit.cli.boundary")
+"""Modules that call the command of any distribution, and are in every traceback."""
 
-    It is that of the innermost frame in a module of a plugin.
+
+def distributions_in(error: BaseException) -> list[str]:
+    """Return mtlkit and the plugins in whose code `error` was raised, the innermost frame first.
+
+    Frames of other libraries do not count: whoever called them is responsible.
     """
     owners = {p.module.partition(".")[0]: p.distribution for p in installed_plugins()}
+    owners["mtlkit"] = "mtlkit"
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    for frame in reversed(frames):
-        package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
-        if package in owners:
-            return owners[package]
-    return None
+    modules = [str(frame.f_globals.get("__name__", "")) for frame in reversed(frames)]
+    packages = [name.partition(".")[0] for name in modules if name not in CALLERS]
+    return list(dict.fromkeys(owners[name] for name in packages if name in owners))
 
 
 def report_address(distribution: str) -> str:

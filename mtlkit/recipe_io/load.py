@@ -16,6 +16,7 @@ from mtlkit.recipe_io.source_location import Mistake, RefusedError, SourceLocati
 from mtlkit.recipe_io.structuring import new_converter
 from mtlkit.recipe_io.task_patterns import expand_tasks, fold_equal
 from mtlkit.recipe_io.yaml_nodes import child_at, entry, location, node_at
+from mtlkit.task import with_default_heads
 
 
 @attrs.frozen
@@ -78,7 +79,7 @@ def _parse(
         tree = read_layers(text, source, folder, overrides)
         converter = new_converter(catalog)
         tree = expand_tasks(tree, lambda: _labels(converter, tree))
-        recipe = _with_default_heads(converter.structure(tree, Recipe), tree, catalog)
+        recipe = _with_plugin_heads(converter.structure(tree, Recipe), tree, catalog)
         mistakes = list(_between_parts(recipe, tree, catalog))
         if mistakes:
             raise RefusedError(mistakes)
@@ -99,22 +100,16 @@ def _labels(converter: Converter, tree: MappingNode) -> Sequence[str]:
     return tuple(source.label_targets)
 
 
-def _with_default_heads(recipe: Recipe, tree: MappingNode, catalog: Catalog) -> Recipe:
-    """Return `recipe`, whose tasks without a head get the default head of their type of label.
+def _with_plugin_heads(recipe: Recipe, tree: MappingNode, catalog: Catalog) -> Recipe:
+    """Return `recipe`, whose tasks without a head get those of plugins for their types of labels.
 
-    It is the type that the options of the data declare; tasks of other labels are unchanged.
+    The built-in heads are set by `Recipe` itself.
     """
-    stated = recipe.data.label_targets
-    tasks = dict(recipe.tasks)
-    for name, task in recipe.tasks.items():
-        target = stated.get(task.target or name)
-        if target is not None and child_at(tree, ("tasks", name, "head")) is None:
-            try:
-                tasks[name] = attrs.evolve(task, head=catalog.heads.get(target.default_head)())
-            except MtlkitError as cause:
-                path = ("tasks", name)
-                mistake = Mistake(location(node_at(tree, path)), str(cause), path)
-                raise RefusedError([mistake]) from cause
+    try:
+        tasks = with_default_heads(recipe.tasks, recipe.data.label_targets, catalog.heads.get)
+    except MtlkitError as cause:
+        path = ("tasks",)
+        raise RefusedError([Mistake(location(node_at(tree, path)), str(cause), path)]) from cause
     return attrs.evolve(recipe, tasks=tasks)
 
 

@@ -103,7 +103,8 @@ class _Writer:
         for entry in registry:
             options = _entry_options(registry, entry)
             if self.layer or not _required(options or {}):
-                bare.append({"const": entry.name, "description": _described(entry)})
+                text = f"{entry.summary} ({entry.origin})"
+                bare.append({"const": entry.name, "description": text})
             definition = self.name(f"{registry.plural}/{entry.name}")
             self.definitions[definition] = self.component(registry, entry, options)
             typed.append({"$ref": f"#/$defs/{_pointer(definition)}"})
@@ -179,10 +180,6 @@ def _entry_options(registry: Registry[Any], entry: Entry) -> Mapping[str, Field]
 
 def _required(options: Mapping[str, Field]) -> list[str]:
     return [key for key, field in options.items() if field.default is attrs.NOTHING]
-
-
-def _described(entry: Entry) -> str:
-    return f"{entry.summary} ({entry.origin})"
 
 
 def _pointer(name: str) -> str:

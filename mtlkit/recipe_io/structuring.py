@@ -160,7 +160,7 @@ class _Owner:
         for name, written in entries(node).items():
             if name in options:
                 try:
-                    values[name] = converter.structure(written, _type_of(options[name]))
+                    values[name] = converter.structure(written, options[name].type or Any)
                 except RefusedError as cause:
                     refused = _with_bound(options[name], written, cause)
                     mistakes.extend(mistake.under(name) for mistake in refused.mistakes)
@@ -253,10 +253,6 @@ def _refused_by_validators(
         except Exception as cause:  # a validator may fail on an incomplete draft
             if whole:
                 yield _by_validator(cause, node, options, name)
-
-
-def _type_of(field: Field) -> Any:
-    return field.type if field.type is not None else Any
 
 
 _ADDRESSED = re.compile(r"(?:\w+\.)?(\w+): (.+)", re.DOTALL)

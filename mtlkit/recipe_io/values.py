@@ -25,8 +25,7 @@ def register_values(converter: cattrs.Converter) -> None:
     for kind in (int, float, bool, str, type(None)):
         converter.register_structure_hook(kind, _scalar)
     converter.register_structure_hook(Path, _path)
-    converter.register_structure_hook_func(_is_enum, _enum)
-    converter.register_structure_hook_func(_is_literal, _literal)
+    converter.register_structure_hook_func(_has_choices, _choice)
 
     def register(test: Callable[[Any], bool], rule: Callable[..., Any]) -> None:
         converter.register_structure_hook_func(test, lambda node, kind: rule(converter, node, kind))
@@ -50,12 +49,8 @@ def collect(parts: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
     return values
 
 
-def _is_enum(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, Enum)
-
-
-def _is_literal(kind: Any) -> bool:
-    return get_origin(kind) is Literal
+def _has_choices(kind: Any) -> bool:
+    return get_origin(kind) is Literal or (isinstance(kind, type) and issubclass(kind, Enum))
 
 
 def _is_mapping(kind: Any) -> bool:
@@ -89,28 +84,14 @@ def _path(node: Node, kind: type[Path]) -> Path:
     return kind(node.value)
 
 
-def _enum(node: Node, kind: type[Enum]) -> Enum:
-    for member in kind:
-        if isinstance(node, ScalarNode) and _same(node.value, member.value):
-            return member
-    raise _wrong(node, kind, _suggestion(node, [str(member.value) for member in kind]))
-
-
-def _literal(node: Node, kind: Any) -> Any:
-    for value in get_args(kind):
-        if isinstance(node, ScalarNode) and _same(node.value, value):
-            return value
-    raise _wrong(node, kind, _suggestion(node, [str(value) for value in get_args(kind)]))
-
-
-def _same(one: object, other: object) -> bool:
-    return type(one) is type(other) and one == other
-
-
-def _suggestion(node: Node, known: list[str]) -> str:
-    if is_text(node):
-        return did_you_mean(node.value, known)
-    return ""
+def _choice(node: Node, kind: Any) -> Any:
+    """Return the member of an `Enum`, or the value of a `Literal`."""
+    choices = {value: value for value in get_args(kind)} or {one.value: one for one in kind}
+    for value, choice in choices.items():
+        if isinstance(node, ScalarNode) and type(node.value) is type(value) and node.value == value:
+            return choice
+    near = did_you_mean(node.value, map(str, choices)) if is_text(node) else ""
+    raise _wrong(node, kind, near)
 
 
 def _union(converter: cattrs.Converter, node: Node, kind: Any) -> Any:

@@ -42,8 +42,7 @@ def read_yaml(text: str, source: str, *, lines: bool = True) -> Node:
     """
     if len(text) > MAX_CHARACTERS:
         raise refuse(
-            SourceLocation(source),
-            f"expected at most {MAX_CHARACTERS} characters, got {len(text)}",
+            SourceLocation(source), f"expected at most {MAX_CHARACTERS} characters, got {len(text)}"
         )
     try:
         loader = _Loader(text, source, lines)

@@ -28,13 +28,16 @@ def tables_csv(tables: Iterable[tuple[Mapping[str, str], TableBlock]]) -> str:
     return rows_csv(rows)
 
 
-def rows_csv(rows: Sequence[Mapping[str, Value]]) -> str:
-    """Return the rows as CSV, with the columns of all of them, and no text that is a formula."""
+def rows_csv(rows: Sequence[Mapping[str, Value]], *, safe: bool = True) -> str:
+    """Return the rows as CSV, with the columns of all of them.
+
+    Each text is a `safe_cell`; with ``safe=False``, for programs, it is only quoted.
+    """
     target = io.StringIO()
     columns = dict.fromkeys(name for row in rows for name in row)
     writer = csv.writer(target, lineterminator="\n")
-    writer.writerow([safe_cell(name) for name in columns])
-    writer.writerows([[safe_cell(row.get(name)) for name in columns] for row in rows])
+    for cells in (columns, *([row.get(name) for name in columns] for row in rows)):
+        writer.writerow(map(safe_cell, cells) if safe else cells)
     return target.getvalue()
 
 

@@ -20,16 +20,7 @@ from mtlkit.report.blocks import Cell, Chart, Estimate, Gallery, TableBlock, Tex
 from mtlkit.report.interactive import plotly_figure
 from mtlkit.report.numbers import number
 from mtlkit.report.overlay import legend
-from mtlkit.report.page import (
-    ChartChoice,
-    Code,
-    Diagram,
-    Facts,
-    Findings,
-    Heading,
-    Page,
-    PageBlock,
-)
+from mtlkit.report.page import ChartChoice, Code, Diagram, Facts, Findings, Heading, Page, PageBlock
 
 LONG = 40
 """Cells with more characters than this are broken into lines."""
@@ -41,18 +32,7 @@ GLYPHS = {
 }
 """The symbols of series in text."""
 
-KINDS = (
-    Text,
-    TableBlock,
-    Chart,
-    Gallery,
-    Heading,
-    Findings,
-    Facts,
-    Code,
-    ChartChoice,
-    Diagram,
-)
+KINDS = (Text, TableBlock, Chart, Gallery, Heading, Findings, Facts, Code, ChartChoice, Diagram)
 
 _FIGURES = "@@figures@@"
 

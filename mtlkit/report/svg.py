@@ -99,10 +99,13 @@ def svg_figure(size: tuple[float, float], identifier: str) -> Iterator[Figure]:
 
 
 def to_svg(figure: Figure) -> str:
-    """Return the figure as SVG without metadata."""
+    """Return the figure as SVG without metadata and background."""
     target = io.StringIO()
+    for patch in (figure.patch, *(axes.patch for axes in figure.axes)):
+        patch.set(facecolor="none", edgecolor="none")
     metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    figure.savefig(target, format="svg", transparent=True, metadata=metadata)
+    canvas: Any = FigureCanvasSVG(figure)  # without types; `savefig` draws the figure twice
+    canvas.print_svg(target, metadata=metadata)
     return target.getvalue()
 
 

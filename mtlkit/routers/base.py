@@ -170,9 +170,9 @@ class RouterModule(nn.Module, ABC):
             computed = self.own_features(features.shared, features.maps)
         if not computed:
             return features
-        return attrs.evolve(features, per_task={**features.per_task, **computed}, sources={})
+        per_task = {**features.per_task, **computed}
+        return Features(features.shared, features.maps, per_task, features.copies, features.context)
 
-    @abstractmethod
     def branch_present(
         self, present: Mapping[str, Tensor], targets: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
@@ -180,36 +180,18 @@ class RouterModule(nn.Module, ABC):
 
         `present` masks the samples with a target of each task.
         """
+        return {}
 
-    @abstractmethod
     def branch_losses(self, features: Features, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the losses (N,) of the router's terms by name."""
+        return {}
 
-    @abstractmethod
     def branch_outputs(
-        self,
-        features: Features,
-        logits: Mapping[str, Tensor],
-        targets: Mapping[str, Tensor] | None,
+        self, features: Features, logits: Mapping[str, Tensor], targets: Mapping[str, Tensor] | None
     ) -> dict[str, BranchOutputs]:
         """Return the branch outputs by task; `targets` is needed if labels select the branch."""
+        return {}
 
 
 class UnbranchedRouter(RouterModule):
     """A router without branches, which adds no loss terms."""
-
-    def branch_present(
-        self, present: Mapping[str, Tensor], targets: Mapping[str, Tensor]
-    ) -> dict[str, Tensor]:
-        return {}
-
-    def branch_losses(self, features: Features, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {}
-
-    def branch_outputs(
-        self,
-        features: Features,
-        logits: Mapping[str, Tensor],
-        targets: Mapping[str, Tensor] | None,
-    ) -> dict[str, BranchOutputs]:
-        return {}

@@ -4,8 +4,6 @@ Paper: Xi Yin and Xiaoming Liu, "Multi-Task Convolutional Neural Network for Pos
 Recognition", IEEE Transactions on Image Processing 2018.
 """
 
-from typing import ClassVar
-
 import attrs
 import torch
 from torch import Tensor, nn
@@ -20,7 +18,7 @@ from mtlkit.routers.branches import Branch, BranchesModule, losses_by_group
 class BlockBranch(Branch):
     """A separate last block of the backbone, with a common head (the authors' released nets)."""
 
-    copies_last_block: ClassVar[bool] = True
+    copies_last_block = True
 
     def build(self, wiring: Wiring, task: str, groups: int) -> "BranchesModule":
         return BlockBranches(wiring, task, groups)

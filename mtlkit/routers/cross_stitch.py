@@ -5,7 +5,6 @@ for Multi-task Learning", CVPR 2016.
 """
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import attrs
 import torch
@@ -27,7 +26,7 @@ class CrossStitch(Unbranched):
     rest. Tasks share no features.
     """
 
-    reads: ClassVar[tuple[type[FeatureSpec], ...]] = (FeatureSpec,)
+    reads = (FeatureSpec,)
 
     same_task: float = attrs.field(default=0.9, validator=between(0, 1))
 

@@ -6,7 +6,7 @@ with Applications to Multi-Task Learning", NeurIPS 2021.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -14,9 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from mtlkit.component import above, at_least
-from mtlkit.features.inputs import Batch
-from mtlkit.routers.base import Features, RouterModule, UnbranchedRouter, Wiring
-from mtlkit.routers.experts import Experts, ExpertSharing, by_task, mixed
+from mtlkit.routers.base import RouterModule, Wiring
+from mtlkit.routers.experts import ExpertRouter, Experts, ExpertSharing, mixed
 
 
 def _power_of_two(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
@@ -72,7 +71,7 @@ def binary_codes(experts: int) -> Tensor:
     return (torch.arange(experts).unsqueeze(1) >> shifts & 1).bool()
 
 
-class DSelectKRouter(UnbranchedRouter):
+class DSelectKRouter(ExpertRouter):
     """Weights q(alpha, z) = sum_k softmax(alpha)_k r(z_k) of the experts.
 
     With `per_sample`, alpha and z are linear maps of the features; otherwise they are parameters.
@@ -82,9 +81,7 @@ class DSelectKRouter(UnbranchedRouter):
     codes: Tensor
 
     def __init__(self, config: DSelectK, wiring: Wiring) -> None:
-        super().__init__()
-        self.backbone, self.tasks = wiring.backbone, wiring.tasks
-        self.features = wiring.backbone.features
+        super().__init__(wiring)
         self.gamma = config.gamma
         size = self.features.width
         self.experts = Experts(size, config.experts, config.head_features(self.features).width)
@@ -94,15 +91,11 @@ class DSelectKRouter(UnbranchedRouter):
         nn.init.uniform_(self.choice.weight, -config.gamma / 100, config.gamma / 100)
         self.per_sample = config.per_sample
 
-    def forward(self, inputs: Batch) -> Features:
-        return Features(self.backbone(inputs))
-
     def own_modules(self) -> Sequence[nn.Module]:
         return (self.experts, self.choice)
 
-    def own_features(self, features: Tensor, maps: Tensor | None) -> Mapping[str, Tensor]:
-        rows = self.features.rows(features)
-        return by_task(self.tasks, mixed(self.weights(rows), self.experts(rows)), self.features)
+    def mixtures(self, rows: Tensor) -> Tensor:
+        return mixed(self.weights(rows), self.experts(rows))
 
     def weights(self, rows: Tensor) -> Tensor:
         """Return the weight of each expert for each task (..., T, E), from rows (..., D)."""

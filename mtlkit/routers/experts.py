@@ -1,15 +1,16 @@
 """Experts at each position of the shared features, and the options of routers built from them."""
 
+from abc import abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar
 
 import attrs
 from torch import Tensor, nn
 
 from mtlkit.component import at_least, optional
 from mtlkit.features.base import FeatureSpec
+from mtlkit.features.inputs import Batch
 from mtlkit.features.positions import POSITIONWISE
-from mtlkit.routers.base import Unbranched
+from mtlkit.routers.base import Features, Unbranched, UnbranchedRouter, Wiring
 
 
 @attrs.frozen(kw_only=True)
@@ -19,7 +20,7 @@ class ExpertSharing(Unbranched):
     `width` is that of their features; None uses the backbone's.
     """
 
-    reads: ClassVar[tuple[type[FeatureSpec], ...]] = POSITIONWISE
+    reads = POSITIONWISE
 
     width: int | None = attrs.field(default=None, validator=optional(at_least(1)))
 
@@ -47,6 +48,21 @@ def mixed(weights: Tensor, experts: Tensor) -> Tensor:
     return weights.to(experts.dtype) @ experts
 
 
-def by_task(tasks: tuple[str, ...], rows: Tensor, features: FeatureSpec) -> Mapping[str, Tensor]:
-    """Return the features of each task by name, in the layout of `features`, from (..., T, W)."""
-    return dict(zip(tasks, map(features.from_rows, rows.unbind(dim=-2)), strict=True))
+class ExpertRouter(UnbranchedRouter):
+    """One backbone for all tasks; each head reads a mixture of experts of the features."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        super().__init__()
+        self.backbone, self.tasks = wiring.backbone, wiring.tasks
+        self.features = wiring.backbone.features
+
+    @abstractmethod
+    def mixtures(self, rows: Tensor) -> Tensor:
+        """Return the mixture of each task (..., T, W) for rows of features (..., D)."""
+
+    def forward(self, inputs: Batch) -> Features:
+        return Features(self.backbone(inputs))
+
+    def own_features(self, features: Tensor, maps: Tensor | None) -> Mapping[str, Tensor]:
+        mixtures = self.mixtures(self.features.rows(features)).unbind(dim=-2)
+        return dict(zip(self.tasks, map(self.features.from_rows, mixtures), strict=True))

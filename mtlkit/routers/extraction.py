@@ -1,13 +1,12 @@
 """Customized gate control and progressive layered extraction (Tang et al., RecSys 2020)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from mtlkit.features.inputs import Batch
-from mtlkit.routers.base import Features, UnbranchedRouter, Wiring
-from mtlkit.routers.experts import Experts, ExpertSharing, by_task
+from mtlkit.routers.base import Wiring
+from mtlkit.routers.experts import ExpertRouter, Experts, ExpertSharing
 
 
 class ExpertGate(nn.Module):
@@ -47,37 +46,24 @@ class ExtractionLevel(nn.Module):
         return shared, mixtures
 
 
-class ExtractionRouter(UnbranchedRouter):
+class ExtractionRouter(ExpertRouter):
     """CGC with one level, PLE with several; the first level reads the backbone's features."""
 
     def __init__(
         self, wiring: Wiring, config: ExpertSharing, shared: int, per_task: int, levels: int
     ) -> None:
-        super().__init__()
-        self.backbone, self.tasks = wiring.backbone, wiring.tasks
-        self.features = wiring.backbone.features
+        super().__init__(wiring)
         width, tasks = config.head_features(self.features).width, len(self.tasks)
         self.levels = nn.ModuleList(
-            ExtractionLevel(
-                width if level else self.features.width,
-                width,
-                tasks,
-                shared,
-                per_task,
-                last=level == levels - 1,
-            )
-            for level in range(levels)
+            ExtractionLevel(size, width, tasks, shared, per_task, last=number == levels)
+            for number, size in enumerate([self.features.width] + [width] * (levels - 1), 1)
         )
-
-    def forward(self, inputs: Batch) -> Features:
-        return Features(self.backbone(inputs))
 
     def own_modules(self) -> Sequence[nn.Module]:
         return (self.levels,)
 
-    def own_features(self, features: Tensor, maps: Tensor | None) -> Mapping[str, Tensor]:
-        shared = self.features.rows(features)
-        per_task = [shared] * len(self.tasks)
+    def mixtures(self, rows: Tensor) -> Tensor:
+        shared, per_task = rows, [rows] * len(self.tasks)
         for level in self.levels:
             shared, per_task = level(shared, per_task)
-        return by_task(self.tasks, torch.stack(per_task, dim=-2), self.features)
+        return torch.stack(per_task, dim=-2)

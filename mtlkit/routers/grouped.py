@@ -135,10 +135,7 @@ class GroupedRouter(RouterModule):
         return {self.term: losses + _zero(self.branches, features)}
 
     def branch_outputs(
-        self,
-        features: Features,
-        logits: Mapping[str, Tensor],
-        targets: Mapping[str, Tensor] | None,
+        self, features: Features, logits: Mapping[str, Tensor], targets: Mapping[str, Tensor] | None
     ) -> dict[str, BranchOutputs]:
         posterior = logits[self.by].float().softmax(dim=1)
         member = F.one_hot(self.group_of[:-1], len(self.groups)).to(posterior)

@@ -4,7 +4,7 @@ Paper: Pengsheng Guo, Chen-Yu Lee and Daniel Ulbricht, "Learning to Branch for M
 ICML 2020.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import attrs
 import torch
@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from mtlkit.component import above, at_least, below
 from mtlkit.features.inputs import Batch
-from mtlkit.routers.base import Features, RouterModule, UnbranchedRouter, Wiring
-from mtlkit.routers.experts import Experts, ExpertSharing, by_task, mixed
+from mtlkit.routers.base import Features, RouterModule, Wiring
+from mtlkit.routers.experts import ExpertRouter, Experts, ExpertSharing, mixed
 
 
 @attrs.frozen(kw_only=True)
@@ -65,7 +65,7 @@ class ParentChoice(nn.Module):
         return ((alpha + self.gumbel) / temperature).softmax(dim=1)
 
 
-class LearnToBranchRouter(UnbranchedRouter):
+class LearnToBranchRouter(ExpertRouter):
     """Levels of nodes y_j = f_j(sum_i d_ij y_i); tasks select among the nodes of the last level.
 
     The nodes of the first level read the backbone's features, the root of the tree.
@@ -74,9 +74,7 @@ class LearnToBranchRouter(UnbranchedRouter):
     passes: Tensor
 
     def __init__(self, config: LearnToBranch, wiring: Wiring) -> None:
-        super().__init__()
-        self.backbone, self.tasks = wiring.backbone, wiring.tasks
-        self.features = wiring.backbone.features
+        super().__init__(wiring)
         self.start, self.cooling = config.temperature, config.cooling
         width, nodes = config.head_features(self.features).width, config.nodes
         self.first = Experts(self.features.width, nodes, width)
@@ -94,19 +92,18 @@ class LearnToBranchRouter(UnbranchedRouter):
             for choice in self.parents:
                 assert isinstance(choice, ParentChoice)
                 choice.draw()
-        return Features(self.backbone(inputs))
+        return super().forward(inputs)
 
     def own_modules(self) -> Sequence[nn.Module]:
         return (self.first, self.nodes, self.parents)
 
-    def own_features(self, features: Tensor, maps: Tensor | None) -> Mapping[str, Tensor]:
-        temperature = self.temperature
-        outputs = self.first(self.features.rows(features))
+    def mixtures(self, rows: Tensor) -> Tensor:
+        temperature, outputs = self.temperature, self.first(rows)
         for level, parents in zip(self.nodes, self.parents, strict=False):
             assert isinstance(level, nn.ModuleList)
             inputs = mixed(parents(temperature), outputs).unbind(dim=-2)
             outputs = torch.cat([node(x) for node, x in zip(level, inputs, strict=True)], dim=-2)
-        return by_task(self.tasks, mixed(self.parents[-1](temperature), outputs), self.features)
+        return mixed(self.parents[-1](temperature), outputs)
 
     @property
     def temperature(self) -> Tensor:

@@ -4,16 +4,15 @@ Paper: Jiaqi Ma, Zhe Zhao, Xinyang Yi, Jilin Chen, Lichan Hong and Ed H. Chi, "M
 Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts", KDD 2018.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import attrs
 import torch
 from torch import Tensor, nn
 
 from mtlkit.component import at_least
-from mtlkit.features.inputs import Batch
-from mtlkit.routers.base import Features, RouterModule, UnbranchedRouter, Wiring
-from mtlkit.routers.experts import Experts, ExpertSharing, by_task, mixed
+from mtlkit.routers.base import RouterModule, Wiring
+from mtlkit.routers.experts import ExpertRouter, Experts, ExpertSharing, mixed
 
 
 @attrs.frozen(kw_only=True)
@@ -29,26 +28,20 @@ class MMoE(ExpertSharing):
         return MMoERouter(self, wiring)
 
 
-class MMoERouter(UnbranchedRouter):
+class MMoERouter(ExpertRouter):
     """Mixtures f^k(x) = sum_e g^k(x)_e f_e(x) with g^k(x) = softmax(W_gk x) of features x."""
 
     def __init__(self, config: MMoE, wiring: Wiring) -> None:
-        super().__init__()
-        self.backbone, self.tasks = wiring.backbone, wiring.tasks
-        self.features = wiring.backbone.features
+        super().__init__(wiring)
         width = config.head_features(self.features).width
         self.experts = Experts(self.features.width, config.experts, width)
         self.gates = nn.Linear(self.features.width, len(self.tasks) * config.experts, bias=False)
 
-    def forward(self, inputs: Batch) -> Features:
-        return Features(self.backbone(inputs))
-
     def own_modules(self) -> Sequence[nn.Module]:
         return (self.experts, self.gates)
 
-    def own_features(self, features: Tensor, maps: Tensor | None) -> Mapping[str, Tensor]:
-        rows = self.features.rows(features)
-        return by_task(self.tasks, mixed(self.weights(rows), self.experts(rows)), self.features)
+    def mixtures(self, rows: Tensor) -> Tensor:
+        return mixed(self.weights(rows), self.experts(rows))
 
     def weights(self, rows: Tensor) -> Tensor:
         """Return the weight of each expert for each task (..., T, E), from rows (..., D)."""

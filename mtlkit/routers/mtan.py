@@ -5,7 +5,6 @@ Attention", CVPR 2019.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
 
 import attrs
 import torch
@@ -13,7 +12,6 @@ from torch import Tensor, nn
 
 from mtlkit.backbones.base import BackboneModule, SplittableBackbone
 from mtlkit.component import at_least
-from mtlkit.features.base import FeatureSpec
 from mtlkit.features.inputs import Batch, InputSpec, InputSpecs
 from mtlkit.features.positions import POSITIONWISE
 from mtlkit.features.vectors import VectorFeatures
@@ -29,7 +27,7 @@ class MTAN(Unbranched):
     the maps too. The hidden layers of the masks are `reduction` times narrower than their inputs.
     """
 
-    reads: ClassVar[tuple[type[FeatureSpec], ...]] = POSITIONWISE
+    reads = POSITIONWISE
 
     maps: bool = True
     reduction: int = attrs.field(default=4, validator=at_least(1))
@@ -55,10 +53,7 @@ class MapAttention(nn.Module):
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
         self.mask = nn.Sequential(
-            nn.Conv2d(channels, hidden, 1),
-            nn.ReLU(),
-            nn.Conv2d(hidden, channels, 1),
-            nn.Sigmoid(),
+            nn.Conv2d(channels, hidden, 1), nn.ReLU(), nn.Conv2d(hidden, channels, 1), nn.Sigmoid()
         )
 
     def forward(self, maps: Tensor) -> Tensor:

@@ -3,8 +3,6 @@
 Paper: Rich Caruana, "Multitask Learning", Machine Learning 28, 1997.
 """
 
-from typing import ClassVar
-
 import attrs
 
 from mtlkit.backbones.base import BackboneModule
@@ -17,8 +15,8 @@ from mtlkit.routers.base import Features, RouterModule, Unbranched, UnbranchedRo
 class Shared(Unbranched):
     """Hard sharing: every head reads the shared features of every sample."""
 
-    reads: ClassVar[tuple[type[FeatureSpec], ...]] = (FeatureSpec,)
-    calls_backbone: ClassVar[bool] = True
+    reads = (FeatureSpec,)
+    calls_backbone = True
 
     def build(self, wiring: Wiring) -> "RouterModule":
         return SharedRouter(wiring.backbone)

@@ -17,7 +17,7 @@ from mtlkit.runs.first_samples import check_first_samples
 from mtlkit.runs.log_pictures import log_pictures
 from mtlkit.runs.logs import log_checksums
 from mtlkit.runs.prediction.saved_model import allocation_errors, save_model
-from mtlkit.runs.resume_checks import check_data, check_logs
+from mtlkit.runs.resume_checks import check_data, check_logs, check_warm_start
 from mtlkit.runs.run_data import load_on_ranks
 from mtlkit.runs.run_session import RunSession
 from mtlkit.runs.storage.folder import RunFolder, State, Status, read_json, write_json
@@ -101,6 +101,8 @@ def _begin(session: RunSession, data: Data, model: MultiTaskModel, progress: Pro
         facts["notes"] = [*facts.get("notes", ()), note]
     if recipe.warm_start is not None:
         report = warm_start(model, recipe.warm_start, session.loading.base, session.catalog)
+        if session.ranks.first:
+            check_warm_start(session.folder, report, session.accept)
         progress.write(report.line())
         facts["warm_start"] = report.facts()
     if facts and session.ranks.first:

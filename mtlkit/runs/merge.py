@@ -26,7 +26,6 @@ from mtlkit.recipe_io import dump_recipe, load_recipe
 from mtlkit.routers.shared import Shared
 from mtlkit.runs.evaluate import evaluate_trained
 from mtlkit.runs.prediction.saved_model import read_assembly, read_weights, save_model
-from mtlkit.runs.report import write_report
 from mtlkit.runs.resume_checks import check_data
 from mtlkit.runs.run import Run
 from mtlkit.runs.run_data import load_data
@@ -46,7 +45,6 @@ from mtlkit.training.callbacks import Callbacks
 from mtlkit.training.checkpoint import tensors_of
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.devices.device import chosen_device
-from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.progress import Silence
 from mtlkit.weightings.equal import Equal
 
@@ -120,8 +118,7 @@ def merge_runs(
                 check_data(partial, data, recipe.tasks, assembly, catalog, (), Silence())
                 checksums = {partial.model.name: save_model(partial, tensors_of(model))}
                 partial.write_status(Status(state=State.FINISHED, checksums=checksums))
-                evaluate_trained(partial, recipe, model.eval(), data, device, beside=None)
-            write_report(folder.path)
+                evaluate_trained(partial, recipe, model.eval(), data, device, beside=())
     return Run(folder.path)
 
 
@@ -215,6 +212,5 @@ def _recalculate(model: MultiTaskModel, recipe: Recipe, data: Data, folder: RunF
     context = TrainingContext(
         recipe=recipe, data=data, folder=folder.path, checkpoints=folder.checkpoints, device=device,
         targets={"train": encode_targets(data.train, recipe.tasks, model.assembly)},
-        ranks=Ranks(), progress=Silence(),
     )  # fmt: skip
     recalculate_batch_norm(model, Callbacks(model, context, 0, 1).run)

@@ -107,9 +107,6 @@ class PlainProgress(Progress):
         self._next = time.monotonic() + PATIENCE
         self._console.print(printable_line(line), markup=False, highlight=False, soft_wrap=True)
 
-    def close(self) -> None:
-        pass
-
 
 class LiveProgress(Progress):
     """Bars for loading and training, and a table of losses and weights under them."""

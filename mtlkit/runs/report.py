@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtlkit.atomic_files import write_file
+from mtlkit.atomic_files import TEMPORARY, write_file
 from mtlkit.errors import RunError
 from mtlkit.report.evaluation import Evaluation, evaluation_from_json
 from mtlkit.runs.storage.folder import RunFolder, open_run, read_json
@@ -78,10 +78,12 @@ def _versions(provenance: Mapping[str, Any]) -> dict[str, str]:
 def _names(paths: Sequence[Path]) -> list[str]:
     """Return the folders' names, with as many of their parents as make them distinct.
 
+    A folder that is being written has the name that it will get.
+
     >>> _names([Path("a/run"), Path("b/run")])
     ['a/run', 'b/run']
     """
-    parts = [path.absolute().parts for path in paths]
+    parts = [(*(p := path.absolute()).parts[:-1], p.name.removeprefix(TEMPORARY)) for path in paths]
     for depth in range(1, max(map(len, parts), default=1) + 1):
         names = ["/".join(part[-depth:]) for part in parts]
         if len(set(names)) == len(names):

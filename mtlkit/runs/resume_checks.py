@@ -25,7 +25,8 @@ from mtlkit.runs.storage.data_fingerprint import (
     data_changes,
     data_fingerprint,
 )
-from mtlkit.runs.storage.folder import RunFolder, stored_values
+from mtlkit.runs.storage.folder import RunFolder, read_json, stored_values
+from mtlkit.runs.warm_start import WarmStartReport
 from mtlkit.task import Task
 from mtlkit.training.checkpoint import Checkpoint
 from mtlkit.training.progress import Progress
@@ -118,6 +119,19 @@ def _data_changes(folder: RunFolder, now: Fingerprint) -> list[Change]:
     more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
     is_now = f"other {', '.join(changed[:SHOWN])}{more}"
     return [Change("data", "the data that the run began with", is_now)] if changed else []
+
+
+def check_warm_start(folder: RunFolder, report: WarmStartReport, accept: Collection[str]) -> None:
+    """Refuse other weights of the run that this one starts from than in an earlier attempt.
+
+    Raises `DataError`; without a checkpoint, a resumed run takes these weights anew.
+    """
+    began = read_json(folder.provenance).get("warm_start")
+    if began is not None and began.get("weights", report.weights) != report.weights:
+        was = f"the weights of {report.run} that the run began with"
+        changes = [Change("data", was, "other weights")]
+        refuse_changes(folder, changes, accept)
+        record_changes(folder, changes, 0)
 
 
 def check_logs(folder: RunFolder, checkpoint: Checkpoint, accept: Collection[str]) -> None:

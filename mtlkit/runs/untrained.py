@@ -1,7 +1,5 @@
 """The updates of an untrained network, outside of any run folder."""
 
-from pathlib import Path
-
 import torch
 
 from mtlkit.assembly import assembly_of, encode_targets
@@ -12,8 +10,6 @@ from mtlkit.runs.encoded_splits import fit_heads
 from mtlkit.runs.run_data import load_data
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.devices.device import chosen_device
-from mtlkit.training.devices.ranks import Ranks
-from mtlkit.training.progress import Silence
 from mtlkit.training.update import Updater
 
 
@@ -32,10 +28,6 @@ def untrained_updater(recipe: Recipe, loading: Loading) -> Updater:
         recipe=recipe,
         data=data,
         targets=targets,
-        folder=Path(),
-        checkpoints=Path(),
         device=chosen_device(recipe.train.device),
-        ranks=Ranks(),
-        progress=Silence(),
     )
     return Updater(model, recipe.weighting.build(model.terms, model.router.features.width), context)

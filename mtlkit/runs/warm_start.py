@@ -30,6 +30,7 @@ class WarmStartReport:
     """The tensors of a model that were taken from another run, and those that were not."""
 
     run: str
+    weights: str  # the checksum of that run's model
     parts: tuple[str, ...]
     taken: tuple[str, ...]
     missing: tuple[str, ...]  # which that run lacks
@@ -89,6 +90,7 @@ def warm_start(
     taken = [name for name in names if name not in shapes]
     report = WarmStartReport(
         run=str(options.run),
+        weights=folder.status().checksums[folder.model.name],
         parts=options.parts,
         taken=tuple(taken),
         missing=tuple(missing),

@@ -1,17 +1,17 @@
 """One class for each sample."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import attrs
 from torch import Tensor
 
-from mtlkit.targets.codes import CodedTarget
+from mtlkit.targets.codes import ClassesTarget
 from mtlkit.targets.decoded import CLASSES, Decoded, by_name
 
 
 @attrs.frozen(kw_only=True)
-class ClassTarget(CodedTarget):
+class ClassTarget(ClassesTarget):
     """One class for each sample: codes (N,) into `names`, -1 if missing.
 
     >>> import torch
@@ -19,16 +19,10 @@ class ClassTarget(CodedTarget):
     [1.0, 0.0]
     """
 
-    noun: ClassVar[str] = "a class"
-    shape: ClassVar[str] = "(N,)"
-    dims: ClassVar[int] = 1
-    default_head: ClassVar[str] = "classification"
-
-    names: tuple[str, ...]
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self.names
+    noun = "a class"
+    shape = "(N,)"
+    dims = 1
+    default_head = "classification"
 
     def decode(self, predictions: Tensor, mask: Tensor | None = None) -> Decoded:
         highest, codes = predictions.max(dim=1)
@@ -39,7 +33,3 @@ class ClassTarget(CodedTarget):
         if len(self.names) <= CLASSES:
             columns |= by_name(self.names, predictions, "probability/")
         return Decoded(columns=columns)
-
-    @property
-    def codes(self) -> int:
-        return len(self.names)

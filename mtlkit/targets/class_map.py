@@ -1,43 +1,31 @@
 """One class for each pixel."""
 
-from typing import ClassVar
-
 import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.targets.codes import CodedTarget
+from mtlkit.targets.codes import ClassesTarget
 from mtlkit.targets.colors import NO_LABEL, class_colors
 from mtlkit.targets.decoded import Decoded
 from mtlkit.targets.maps import MapTarget
 
 
 @attrs.frozen(kw_only=True)
-class ClassMapTarget(MapTarget, CodedTarget):
+class ClassMapTarget(MapTarget, ClassesTarget):
     """One class for each pixel: codes (N, H, W) into `names`, -1 for a pixel without a label.
 
     The weight of a sample is its number of labeled pixels.
     """
 
-    noun: ClassVar[str] = "a class of each pixel"
-    shape: ClassVar[str] = "(N, H, W)"
-    dims: ClassVar[int] = 3
-    default_head: ClassVar[str] = "segmentation"
-    class_dim: ClassVar[int] = 1
-
-    names: tuple[str, ...]
+    noun = "a class of each pixel"
+    shape = "(N, H, W)"
+    dims = 3
+    default_head = "segmentation"
+    class_dim = 1
 
     def picture(self, labels: Tensor, like: Tensor) -> Tensor:
         colors = class_colors(self.codes)[labels.clamp(min=0)]
         return torch.where((labels >= 0).unsqueeze(-1), colors, NO_LABEL)
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self.names
-
     def decode(self, predictions: Tensor, mask: Tensor | None = None) -> Decoded:
         return Decoded(maps=predictions.argmax(dim=self.class_dim))
-
-    @property
-    def codes(self) -> int:
-        return len(self.names)

@@ -16,8 +16,8 @@ from mtlkit.task_types import MISSING
 class CodedTarget(Target):
     """A target of int64 codes: 0 to the number of classes, or -1 for a missing element."""
 
-    dtype: ClassVar[torch.dtype] = torch.int64
-    missing: ClassVar[float] = MISSING
+    dtype = torch.int64
+    missing = MISSING
     class_dim: ClassVar[int] = -1
     """Dimension of the classes in the logits of a head."""
 
@@ -51,3 +51,18 @@ class CodedTarget(Target):
                 f"expected codes from 0 to {self.codes - 1}, or {MISSING} for a missing label, got "
                 f"{int(wrong[0])}"
             )
+
+
+@attrs.frozen(kw_only=True)
+class ClassesTarget(CodedTarget):
+    """A target with one of the classes `names` for each element."""
+
+    names: tuple[str, ...]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.names
+
+    @property
+    def codes(self) -> int:
+        return len(self.names)

@@ -1,7 +1,5 @@
 """Several labels for each sample, each true or false."""
 
-from typing import ClassVar
-
 import attrs
 from torch import Tensor
 
@@ -17,10 +15,10 @@ class MultiLabelTarget(CodedTarget):
     `names` are those of the labels, of which any number may be true.
     """
 
-    noun: ClassVar[str] = "several labels"
-    shape: ClassVar[str] = "(N, K)"
-    dims: ClassVar[int] = 2
-    default_head: ClassVar[str] = "multi-label"
+    noun = "several labels"
+    shape = "(N, K)"
+    dims = 2
+    default_head = "multi-label"
 
     names: tuple[str, ...]
 

@@ -1,7 +1,5 @@
 """One number for each sample."""
 
-from typing import ClassVar
-
 import attrs
 import torch
 
@@ -16,11 +14,11 @@ class NumberTarget(RealTarget):
     [1.0, 0.0]
     """
 
-    noun: ClassVar[str] = "a number"
-    shape: ClassVar[str] = "(N,)"
-    dims: ClassVar[int] = 1
-    default_head: ClassVar[str] = "regression"
-    wider: ClassVar[tuple[torch.dtype, ...]] = (torch.float64,)
+    noun = "a number"
+    shape = "(N,)"
+    dims = 1
+    default_head = "regression"
+    wider = (torch.float64,)
 
     unit: str = ""
 

@@ -1,7 +1,6 @@
 """Targets whose elements are real numbers."""
 
 import math
-from typing import ClassVar
 
 import attrs
 import torch
@@ -15,8 +14,8 @@ from mtlkit.targets.base import Target
 class RealTarget(Target):
     """A target of real numbers, NaN for a missing element."""
 
-    dtype: ClassVar[torch.dtype] = torch.float32
-    missing: ClassVar[float] = math.nan
+    dtype = torch.float32
+    missing = math.nan
 
     def present(self, labels: Tensor) -> Tensor:
         return ~labels.isnan()

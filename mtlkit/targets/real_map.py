@@ -1,7 +1,5 @@
 """Real numbers for each pixel, such as depth."""
 
-from typing import ClassVar
-
 import attrs
 import torch
 from torch import Tensor
@@ -25,10 +23,10 @@ class RealMapTarget(MapTarget, RealTarget):
     another "value" is unchanged.
     """
 
-    noun: ClassVar[str] = "numbers of each pixel"
-    shape: ClassVar[str] = "(N, C, H, W)"
-    dims: ClassVar[int] = 4
-    default_head: ClassVar[str] = "dense-regression"
+    noun = "numbers of each pixel"
+    shape = "(N, C, H, W)"
+    dims = 4
+    default_head = "dense-regression"
 
     channels: int = attrs.field(default=1, validator=at_least(1))
     quantity: str = attrs.field(default="value", validator=one_of("value", "depth", "disparity"))

@@ -1,29 +1,21 @@
 """One class for each token of a sequence."""
 
-from typing import ClassVar
-
 import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.targets.codes import CodedTarget
+from mtlkit.targets.codes import ClassesTarget
 from mtlkit.targets.decoded import Decoded
 
 
 @attrs.frozen(kw_only=True)
-class TokenTarget(CodedTarget):
+class TokenTarget(ClassesTarget):
     """One class for each token: codes (N, L) into `names`, -1 for padding and missing labels."""
 
-    noun: ClassVar[str] = "a class of each token"
-    shape: ClassVar[str] = "(N, L)"
-    dims: ClassVar[int] = 2
-    default_head: ClassVar[str] = "token-classification"
-
-    names: tuple[str, ...]
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self.names
+    noun = "a class of each token"
+    shape = "(N, L)"
+    dims = 2
+    default_head = "token-classification"
 
     def decode(self, predictions: Tensor, mask: Tensor | None = None) -> Decoded:
         highest, codes = predictions.max(dim=self.class_dim)
@@ -35,7 +27,3 @@ class TokenTarget(CodedTarget):
                 "probability": [highest[row, present[row]].tolist() for row in rows],
             }
         )
-
-    @property
-    def codes(self) -> int:
-        return len(self.names)

@@ -1,7 +1,5 @@
 """A unit vector for each pixel, such as a surface normal."""
 
-from typing import ClassVar
-
 import attrs
 import torch
 import torch.nn.functional as F
@@ -24,12 +22,12 @@ class UnitVectorMapTarget(MapTarget):
     The weight of a sample is its number of pixels with a vector.
     """
 
-    noun: ClassVar[str] = "a unit vector of each pixel"
-    shape: ClassVar[str] = "(N, 3, H, W)"
-    dims: ClassVar[int] = 4
-    dtype: ClassVar[torch.dtype] = torch.float32
-    missing: ClassVar[float] = 0.0
-    default_head: ClassVar[str] = "normals"
+    noun = "a unit vector of each pixel"
+    shape = "(N, 3, H, W)"
+    dims = 4
+    dtype = torch.float32
+    missing = 0.0
+    default_head = "normals"
 
     def present(self, labels: Tensor) -> Tensor:
         return (labels != 0).any(dim=1)

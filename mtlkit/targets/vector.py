@@ -1,7 +1,6 @@
 """Several numbers for each sample."""
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import attrs
 import torch
@@ -23,11 +22,11 @@ class VectorTarget(RealTarget):
     are unchanged.
     """
 
-    noun: ClassVar[str] = "several numbers"
-    shape: ClassVar[str] = "(N, K)"
-    dims: ClassVar[int] = 2
-    default_head: ClassVar[str] = "vector-regression"
-    wider: ClassVar[tuple[torch.dtype, ...]] = (torch.float64,)
+    noun = "several numbers"
+    shape = "(N, K)"
+    dims = 2
+    default_head = "vector-regression"
+    wider = (torch.float64,)
 
     names: tuple[str, ...]
     unit: str = ""  # of all components, shown with predictions

@@ -44,14 +44,17 @@ class Example:
 
 @attrs.frozen(eq=False, kw_only=True)
 class Subject:
-    """A registered component under test. `answers` caches expensive results for all subjects."""
+    """A registered component under test. `answers` caches expensive results for all subjects.
 
-    catalog: Catalog
+    Its `repr`, which pytest shows of a failed check, leaves out what all subjects share.
+    """
+
+    catalog: Catalog = attrs.field(repr=False)
     plural: str  # of its family
     entry: Entry
     example: Example
-    others: "tuple[Subject, ...]" = ()  # subjects of the same suite, this one among them
-    answers: dict[Any, Any] = attrs.field(factory=dict)
+    others: "tuple[Subject, ...]" = attrs.field(default=(), repr=False)  # of its suite, itself too
+    answers: dict[Any, Any] = attrs.field(factory=dict, repr=False)
 
     @property
     def value(self) -> Any:
@@ -87,6 +90,13 @@ def require(kept: bool, message: str) -> None:
     """Raise `BrokenPromiseError` with `message` unless the promise is `kept`."""
     if not kept:
         raise BrokenPromiseError(message)
+
+
+def require_type(value: object, kind: type, call: str) -> None:
+    """Raise `BrokenPromiseError` unless the `value` that `call` returned is of the type `kind`."""
+    name, article = kind.__name__, "an" if kind.__name__[0] in "AEIOU" else "a"
+    message = f"{call} returns a {type(value).__name__}; expected {article} {name}"
+    require(isinstance(value, kind), message)
 
 
 @attrs.frozen

@@ -1,6 +1,7 @@
 """Build and run a component of each family, so that one check covers several families."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import attrs
@@ -11,7 +12,6 @@ from mtlkit.adapters.base import Adapter
 from mtlkit.backbones.base import Backbone, BackboneModule
 from mtlkit.backbones.casia_net import CasiaNet
 from mtlkit.errors import MtlkitError
-from mtlkit.features.base import readable
 from mtlkit.features.inputs import map_batch
 from mtlkit.features.nodes import NodeFeatures
 from mtlkit.heads.base import Head, HeadModule
@@ -21,9 +21,9 @@ from mtlkit.routers.base import Router
 from mtlkit.routers.branches import Branch
 from mtlkit.routers.grouped import Grouped
 from mtlkit.testing.check import Example, Subject
-from mtlkit.testing.head_batches import head_batch, new_head
+from mtlkit.testing.head_batches import features_of, head_batch, new_head
 from mtlkit.testing.small_data import small_model, small_recipe, small_targets
-from mtlkit.testing.small_features import SPECS, random_features, random_inputs
+from mtlkit.testing.small_features import random_features, random_inputs
 
 Batch = tuple[Any, ...]
 
@@ -39,10 +39,16 @@ class Harness:
     build: Callable[[], nn.Module]
     batch: Callable[[int], Batch]
     outputs: Callable[[nn.Module, Batch], Tensor]
-    loss: Callable[[nn.Module, Batch], Tensor]
+    loss: Callable[[nn.Module, Batch], Tensor] = attrs.field(
+        default=attrs.Factory(lambda self: self.mean_square, takes_self=True)
+    )
     rows: Callable[[nn.Module, Batch], Tensor] = attrs.field(
         default=attrs.Factory(lambda self: self.outputs, takes_self=True)
     )
+
+    def mean_square(self, module: nn.Module, batch: Batch) -> Tensor:
+        """Return the mean square of the outputs, the loss of a module without labels."""
+        return self.outputs(module, batch).float().square().mean()
 
     def seeded(self, seed: int = 0) -> nn.Module:
         """Return the module built with a seed."""
@@ -57,7 +63,7 @@ def harness_of(subject: Subject) -> Harness:
         case Backbone():
             return _backbone(value, subject.example)
         case Head():
-            return _head(value, subject.example)
+            return _head(subject.example)
         case Adapter():
             return _adapter(value, subject.example)
         case Router():
@@ -88,9 +94,6 @@ def _backbone(value: Backbone, example: Example) -> Harness:
         result: Tensor = module(batch[0])
         return result
 
-    def loss(module: nn.Module, batch: Batch) -> Tensor:
-        return outputs(module, batch).float().square().mean()
-
     def rows(module: nn.Module, batch: Batch) -> Tensor:
         assert isinstance(module, BackboneModule)
         values = outputs(module, batch)
@@ -98,11 +101,11 @@ def _backbone(value: Backbone, example: Example) -> Harness:
             return values
         return module.features.pool(values, module.context(batch[0]))
 
-    return Harness(lambda: value.build(example.inputs), batch, outputs, loss, rows)
+    return Harness(lambda: value.build(example.inputs), batch, outputs, rows=rows)
 
 
 def _adapter(value: Adapter, example: Example) -> Harness:
-    spec = example.features or next(s for kind, s in SPECS.items() if readable(kind, value.reads))
+    spec = features_of(example)
 
     def batch(count: int) -> Batch:
         return random_features(spec, count)
@@ -111,13 +114,10 @@ def _adapter(value: Adapter, example: Example) -> Harness:
         result: Tensor = module(*batch)
         return result
 
-    def loss(module: nn.Module, batch: Batch) -> Tensor:
-        return outputs(module, batch).float().square().mean()
-
-    return Harness(lambda: value.build(spec), batch, outputs, loss)
+    return Harness(lambda: value.build(spec), batch, outputs)
 
 
-def _head(value: Head, example: Example) -> Harness:
+def _head(example: Example) -> Harness:
     def outputs(module: nn.Module, batch: Batch) -> Tensor:
         result: Tensor = module(batch[0])
         return result
@@ -126,10 +126,7 @@ def _head(value: Head, example: Example) -> Harness:
         assert isinstance(module, HeadModule)
         return module.loss(*batch).mean()
 
-    return Harness(
-        lambda: new_head(value, example), lambda count: head_batch(value, count, example),
-        outputs, loss,
-    )  # fmt: skip
+    return Harness(lambda: new_head(example), partial(head_batch, example), outputs, loss)
 
 
 def _model(recipe: Recipe) -> Harness:

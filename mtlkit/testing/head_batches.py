@@ -7,7 +7,7 @@ from torch import Tensor
 from mtlkit.errors import MtlkitError
 from mtlkit.features.base import FeatureSpec, readable
 from mtlkit.features.maps import MapFeatures
-from mtlkit.heads.base import Head, HeadModule
+from mtlkit.heads.base import HeadModule
 from mtlkit.targets.base import Target
 from mtlkit.targets.class_label import ClassTarget
 from mtlkit.targets.codes import CodedTarget
@@ -24,34 +24,37 @@ Signal = Tensor
 """Numbers (N, H, W), (N, L) or (N,) from which labels follow, at the positions of the labels."""
 
 
-def features_of(head: Head, example: Example | None = None) -> FeatureSpec:
-    """Return the features of the tests that `head` reads: those of `example`, or small ones."""
-    if example is not None and example.features is not None:
-        return example.features
-    return next(spec for kind, spec in SPECS.items() if readable(kind, head.reads))
+def features_of(example: Example) -> FeatureSpec:
+    """Return the features that the example of a head or an adapter reads; by default small ones."""
+    reads = example.value.reads
+    return example.features or next(s for kind, s in SPECS.items() if readable(kind, reads))
 
 
-def new_head(head: Head, example: Example | None = None) -> HeadModule:
+def target_of(example: Example) -> Target:
+    """Return the target that the example of a head predicts; by default that of its first type."""
+    return example.target or example_of(example.value.targets[0])
+
+
+def new_head(example: Example) -> HeadModule:
     """Build the head for small features, fitted to the labels of 64 samples."""
-    target = example.target if example and example.target else example_of(head.targets[0])
-    module = head.build(features_of(head, example), target)
-    module.fit_targets(head_batch(head, 64, example)[1])
+    module: HeadModule = example.value.build(features_of(example), target_of(example))
+    module.fit_targets(head_batch(example, 64)[1])
     return module
 
 
-def head_batch(head: Head, count: int, example: Example | None = None) -> tuple[Tensor, Tensor]:
+def head_batch(example: Example, count: int) -> tuple[Tensor, Tensor]:
     """Return features and labels of `count` samples, which depend on the first feature.
 
     Every fourth sample has no label, and every fifth element of the others is missing.
     """
-    spec = features_of(head, example)
+    spec = features_of(example)
     features, _ = random_features(spec, count)
-    target = example.target if example and example.target else example_of(head.targets[0])
     signal = spec.rows(features)[..., 0]
     if isinstance(spec, MapFeatures):
         signal = signal.repeat_interleave(spec.stride, 1).repeat_interleave(spec.stride, 2)
-    if example is not None and example.labels is not None:
+    if example.labels is not None:
         return features, example.labels[:count]
+    target = target_of(example)
     return features, without_some(target, labels_from(target, signal))
 
 

@@ -139,7 +139,7 @@ def tangent(trial: Trial, name: str) -> Tensor | None:
     try:
         with forward_ad.dual_level(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            dual = [_dual(tensor) for tensor in trial.inputs]
+            dual = [forward_ad.make_dual(t.clone(), torch.ones_like(t)) for t in trial.inputs]  # type: ignore[no-untyped-call]
             result = called(trial, name, dual)
             if result is None:
                 return None
@@ -147,11 +147,6 @@ def tangent(trial: Trial, name: str) -> Tensor | None:
             return torch.zeros_like(result) if tangent is None else tangent
     except (RuntimeError, NotImplementedError):
         return None
-
-
-def _dual(tensor: Tensor) -> Tensor:
-    with_tangent: Tensor = forward_ad.make_dual(tensor.clone(), torch.ones_like(tensor))  # type: ignore[no-untyped-call]
-    return with_tangent
 
 
 def spread(tensor: Tensor) -> Tensor:

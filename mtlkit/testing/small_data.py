@@ -7,6 +7,7 @@ these.
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import attrs
 import torch
@@ -159,16 +160,16 @@ def small_targets(model: MultiTaskModel, recipe: Recipe, data: Data) -> Mapping[
 
 def small_updater(recipe: Recipe, ranks: Ranks | None = None) -> Updater:
     """Return the updater of `recipe`, with its model initialized with seed 0."""
-    return Updater(*_parts(recipe, Path("checkpoints"), Silence(), ranks or Ranks()))
+    return Updater(*_parts(recipe, ranks=ranks or Ranks()))
 
 
 def small_training(recipe: Recipe, checkpoints: Path, progress: Progress | None = None) -> Training:
     """Return the training of `recipe`, with its model initialized with seed 0."""
-    return Training(*_parts(recipe, checkpoints, progress or Silence(), Ranks()))
+    return Training(*_parts(recipe, checkpoints=checkpoints, progress=progress or Silence()))
 
 
 def _parts(
-    recipe: Recipe, checkpoints: Path, progress: Progress, ranks: Ranks
+    recipe: Recipe, **settings: Any
 ) -> tuple[MultiTaskModel, WeightingModule, TrainingContext]:
     model, data = small_model(recipe)
     targets = {
@@ -176,13 +177,6 @@ def _parts(
         for name, split in data.splits().items()
     }
     context = TrainingContext(
-        recipe=recipe,
-        data=data,
-        targets=targets,
-        folder=Path(),
-        checkpoints=checkpoints,
-        device=torch.device("cpu"),
-        ranks=ranks,
-        progress=progress,
+        recipe=recipe, data=data, targets=targets, device=torch.device("cpu"), **settings
     )
     return model, recipe.weighting.build(model.terms, model.router.features.width), context

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from subprocess import PIPE
 from typing import Any
 
-from mtlkit.errors import MissingExtraError
+from mtlkit.errors import import_extra
 from mtlkit.recipe_io.dump import dump_plain, plain
 from mtlkit.recipe_io.schema import DIALECT, component_schema
 from mtlkit.recipe_io.source_location import RefusedError
@@ -94,13 +94,7 @@ def round_trips(subject: Subject) -> None:
 
 def matches_its_schema(subject: Subject) -> None:
     """Its JSON Schema, which is built from its validators, accepts it."""
-    try:
-        import jsonschema
-    except ImportError as cause:
-        raise MissingExtraError(
-            "the conformance kit needs jsonschema, which is not installed; run "
-            "`pip install 'mtlkit[testing]'`"
-        ) from cause
+    jsonschema = import_extra("jsonschema", "the conformance kit", "jsonschema", "testing")
     schema = component_schema(subject.catalog, subject.registry, subject.entry)
     document = json.loads(json.dumps(plain(subject.value, subject.catalog)))
     validator = jsonschema.Draft202012Validator({"$schema": DIALECT, **schema})

@@ -36,18 +36,16 @@ class Callbacks(nn.Module):
 
         def batches() -> Iterator[tuple[Batch, Mapping[str, Tensor]]]:
             split, targets = context.data.train, context.targets["train"]
-            for index in torch.split(torch.arange(len(split)), recipe.train.batch):
+            # equal sizes, as in training: batch norm cannot compute the variance of a rest of one
+            number = math.ceil(len(split) / recipe.train.batch)
+            for index in torch.tensor_split(torch.arange(len(split)), number):
                 yield (
                     map_batch(lambda part: part.to(context.device), split.inputs[index]),
                     {task: targets[task][index].to(context.device) for task in model.tasks},
                 )
 
         self.run = TrainingRun(
-            model=model,
-            tasks=recipe.tasks,
-            steps=steps,
-            steps_per_epoch=per_epoch,
-            batches=batches,
+            model=model, tasks=recipe.tasks, steps=steps, steps_per_epoch=per_epoch, batches=batches
         )
         states = [callback.build(self.run) for callback in recipe.callbacks]
         for number, state in enumerate(states):
@@ -58,11 +56,10 @@ class Callbacks(nn.Module):
                 )
             _check_monitored(number, getattr(state, "metric", None), context)
         self.states = nn.ModuleList(states).to(context.device)
+        self._in_order = tuple(states)  # the same, without the cost of a ModuleList
 
     def __iter__(self) -> Iterator[CallbackState]:
-        for state in self.states:
-            assert isinstance(state, CallbackState)
-            yield state
+        return iter(self._in_order)
 
     def __len__(self) -> int:
         return len(self.states)

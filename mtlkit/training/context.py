@@ -12,7 +12,7 @@ from mtlkit.plugins.observers import Observers
 from mtlkit.recipe import Recipe
 from mtlkit.targets.rows import Rows
 from mtlkit.training.devices.ranks import Ranks
-from mtlkit.training.progress import Progress
+from mtlkit.training.progress import Progress, Silence
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -22,11 +22,11 @@ class TrainingContext:
     recipe: Recipe
     data: Data
     targets: Mapping[str, Mapping[str, Rows]]  # by split and task, (N, ...)
-    folder: Path  # of the logs
-    checkpoints: Path
+    folder: Path = Path()  # of the logs
+    checkpoints: Path = Path()
     device: torch.device
-    ranks: Ranks
-    progress: Progress
+    ranks: Ranks = attrs.field(factory=Ranks)
+    progress: Progress = attrs.field(factory=Silence)
     observers: Observers = attrs.field(factory=Observers)  # on the first rank those of plugins
 
     def autocast(self) -> AbstractContextManager[object]:

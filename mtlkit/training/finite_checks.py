@@ -66,13 +66,15 @@ def _by_weights(
     weights = torch.stack([result.weights for result in results]).isfinite().all(dim=0)
     broken = [t.name for t, ok in zip(terms, weights.tolist(), strict=True) if not ok]
     if broken:
-        return _broken_weights(step, type(weighting).__name__, broken)
-    return NotFiniteError(
-        f"step {step}: the loss is not finite on another process; nothing was updated",
-        step=step,
-        tasks=(),
-        ids=(),
-    )
+        text = (
+            f"{type(weighting).__name__} returned weights for {', '.join(broken)} that are not "
+            f"finite, though the losses on this process are. Nothing was updated and the last "
+            f"checkpoint is kept; check the losses and gradients of these tasks in the log, or use "
+            f"another weighting"
+        )
+    else:
+        text = "the loss is not finite on another process; nothing was updated"
+    return NotFiniteError(f"step {step}: {text}", step=step, tasks=broken)
 
 
 def negative_losses(
@@ -81,31 +83,15 @@ def negative_losses(
     """Return the error of a weighting that requires positive losses (T, N), if some are not."""
     negative = [t.name for t, row in zip(terms, losses.sum(dim=1), strict=True) if row < 0]
     divides = [m for m in weighting.modules() if isinstance(m, RequiresPositiveLosses)]
-    return _negative(step, type(divides[0]).__name__, negative) if negative and divides else None
-
-
-def _negative(step: int, name: str, tasks: Sequence[str]) -> NotFiniteError:
-    """Return the error of a weighting that requires positive losses, for negative ones."""
+    if not (negative and divides):
+        return None
     return NotFiniteError(
-        f"step {step}: {name} divides by losses or takes their logarithm, and the loss of "
-        f"{', '.join(tasks)} is below zero. Nothing was updated; use a head whose loss is never "
-        f"negative for {'it' if len(tasks) == 1 else 'them'}, or a weighting that takes any loss, "
-        f"such as `equal` or `mgda`",
+        f"step {step}: {type(divides[0]).__name__} divides by losses or takes their logarithm, and "
+        f"the loss of {', '.join(negative)} is below zero. Nothing was updated; use a head whose "
+        f"loss is never negative for {'it' if len(negative) == 1 else 'them'}, or a weighting that "
+        f"takes any loss, such as `equal` or `mgda`",
         step=step,
-        tasks=tasks,
-        ids=(),
-    )
-
-
-def _broken_weights(step: int, name: str, tasks: Sequence[str]) -> NotFiniteError:
-    """Return the error of a weighting whose weights are not finite for finite losses."""
-    return NotFiniteError(
-        f"step {step}: {name} returned weights for {', '.join(tasks)} that are not finite, though "
-        f"the losses on this process are. Nothing was updated and the last checkpoint is kept; "
-        f"check the losses and gradients of these tasks in the log, or use another weighting",
-        step=step,
-        tasks=tasks,
-        ids=(),
+        tasks=negative,
     )
 
 
@@ -143,7 +129,7 @@ def broken_state(step: int, names: Sequence[str]) -> NotFiniteError:
             f"not finite, though the losses were. The last checkpoint is kept; use a lower "
             f"learning rate, warm-up or `train.clip_norm`"
         )
-    return NotFiniteError(text, step=step, tasks=(), ids=())
+    return NotFiniteError(text, step=step)
 
 
 def _shortened(names: Sequence[str]) -> str:

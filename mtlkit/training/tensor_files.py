@@ -1,13 +1,15 @@
 """Files of tensors in the safetensors format, written in pieces and read by rows.
 
 The library `safetensors` copies all tensors of a file that are on a GPU or not contiguous before it
-writes them. Here at most a piece is copied, and the checksum is computed on the way. Source of the
-format: https://huggingface.co/docs/safetensors#format
+writes them. Here at most a piece is copied. The checksum of a large file is computed while the disk
+syncs it, and so takes no time. Source of the format:
+https://huggingface.co/docs/safetensors#format
 """
 
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,9 @@ from mtlkit.errors import RunError
 
 PIECE = 16 * 1024**2
 """Largest number of bytes that are copied at a time, unless a single row is larger."""
+
+LARGE = 8 * 1024**2
+"""Size above which a thread syncs a file; below, its start takes longer than the checksum."""
 
 DTYPES = {
     torch.bool: "BOOL", torch.uint8: "U8", torch.int8: "I8", torch.float8_e5m2: "F8_E5M2",
@@ -68,18 +73,31 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
     header = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
     header += b" " * (-len(header) % 8)
     digest = RunningChecksum()
-    with path.open("wb") as file:
-        for part in (len(header).to_bytes(8, "little"), header):
-            digest.add(part)
-            file.write(part)
-        for name in names:
-            for piece in pieces(tensors[name].detach()):
-                content = piece.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
-                digest.add(content)
-                file.write(content)
+    waiting: list[bytes | memoryview] = []  # whose checksum is computed later
+    with path.open("wb") as file, ThreadPoolExecutor(1) as pool:
+        for content, lasting in _contents(header, (tensors[name] for name in names)):
+            file.write(content)
+            waiting.append(content)
+            if not lasting:  # so that one copy is in memory at a time
+                digest.add_all(waiting)
+                waiting.clear()
         file.flush()
-        os.fsync(file.fileno())
+        synced = pool.submit(os.fsync, file.fileno()) if size > LARGE else None
+        digest.add_all(waiting)
+        os.fsync(file.fileno()) if synced is None else synced.result()
     return digest.value()
+
+
+def _contents(
+    header: bytes, tensors: Iterable[Tensor]
+) -> Iterator[tuple[bytes | memoryview, bool]]:
+    """Yield the bytes of a file in order; True for those that are in memory anyway, not a copy."""
+    yield len(header).to_bytes(8, "little") + header, True
+    for tensor in tensors:
+        for piece in pieces(tensor.detach()):
+            whole = piece.cpu().contiguous()
+            content = whole.reshape(-1).view(torch.uint8).numpy().data
+            yield content, whole.data_ptr() == piece.data_ptr()
 
 
 class StoredTensors(Mapping[str, Tensor]):

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import attrs
@@ -133,7 +134,8 @@ class Updater:
 
         Raises `NotFiniteError` on every rank, before the update, if a loss is not finite.
         """
-        with use(**self.train.ops), self.ranks.updating():
+        ops = use(**self.train.ops) if self.train.ops else nullcontext()
+        with ops, self.ranks.updating():
             return self._update(step, stop_request)
 
     def _update(self, step: int, stop_request: StopRequest | None) -> Update:

@@ -1,7 +1,5 @@
 """Cut out the middle."""
 
-from typing import ClassVar
-
 import attrs
 
 from mtlkit.targets.geometry import Box
@@ -15,7 +13,7 @@ from mtlkit.transforms.sizes import as_size, height_and_width, require_room
 class CenterCrop(Transform):
     """Cut out the box of `size` pixels, a side or height and width, in the middle."""
 
-    is_random: ClassVar[bool] = False
+    is_random = False
 
     size: int | tuple[int, int] = attrs.field(validator=height_and_width)
 

@@ -55,7 +55,9 @@ class Mirror(Transform):
 
     def _swapped(self, task: str, target: Target, labels: Tensor) -> Tensor:
         """Return the labels with the classes, or the columns of labels, exchanged."""
-        names = target.classes or (target.components if _is_multi_label(target) else ())
+        names = target.classes or (
+            target.components if isinstance(target, MultiLabelTarget) else ()
+        )
         if task not in self.swap:
             _require_no_sides(task, names)
             return labels
@@ -69,7 +71,7 @@ class Mirror(Transform):
                     )
             first, second = names.index(one), names.index(other)
             order[first], order[second] = second, first
-        if _is_multi_label(target):
+        if isinstance(target, MultiLabelTarget):
             return labels[order]
         table = labels.new_tensor([*order, target.missing])
         return table[labels]  # the code -1 selects the last entry
@@ -113,7 +115,3 @@ def _require_no_sides(task: str, names: tuple[str, ...]) -> None:
                 f"add `swap: {{{task}: {{{name}: {other}}}}}`, or `swap: {{{task}: {{}}}}` if a "
                 f"mirror does not exchange them"
             )
-
-
-def _is_multi_label(target: Target) -> bool:
-    return isinstance(target, MultiLabelTarget)

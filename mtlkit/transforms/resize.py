@@ -1,7 +1,5 @@
 """Resize to a fixed size."""
 
-from typing import ClassVar
-
 import attrs
 
 from mtlkit.targets.geometry import Box
@@ -18,7 +16,7 @@ class Resize(Transform):
     All samples are seen through the same lens, so a depth is unchanged.
     """
 
-    is_random: ClassVar[bool] = False
+    is_random = False
 
     size: int | tuple[int, int] = attrs.field(validator=height_and_width)
 

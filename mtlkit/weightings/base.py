@@ -81,7 +81,7 @@ class GradientWeighting(Weighting):
     `returns_direction` is True for a direction with an entry per parameter instead of weights.
     """
 
-    min_tasks: ClassVar[int] = 2
+    min_tasks = 2
     returns_direction: ClassVar[bool] = False
 
     at: GradientLocation = attrs.field(

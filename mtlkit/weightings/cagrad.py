@@ -4,6 +4,8 @@ Paper: Bo Liu, Xingchao Liu, Xiaojie Jin, Peter Stone and Qiang Liu, "Conflict-A
 Descent for Multi-task Learning", NeurIPS 2021.
 """
 
+from math import sqrt
+
 import attrs
 import torch
 from torch import Tensor
@@ -12,6 +14,7 @@ from mtlkit.component import below
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import GradientWeighting
 from mtlkit.weightings.kinds import GramianWeighting, UpdateStats, WeightingModule
+from mtlkit.weightings.solvers.active_set import minimize_on_simplex, norm_of, on_floats
 from mtlkit.weightings.solvers.gramian import norms
 from mtlkit.weightings.solvers.simplex import conflict_averse
 
@@ -43,6 +46,8 @@ class CAGradWeights(GramianWeighting):
         self.c = c
 
     def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
+        if on_floats(gramian):
+            return gramian.new_tensor(self._on_floats(gramian.tolist()))
         mean = torch.full_like(gramian[0], 1 / len(gramian))
         radius = self.c * (mean @ gramian @ mean).clamp(min=0).sqrt()
         dual = conflict_averse(gramian, radius)
@@ -50,3 +55,14 @@ class CAGradWeights(GramianWeighting):
         defined = norm > 1e-7 * norms(gramian).max()
         scale = torch.where(defined, radius / norm.where(defined, 1.0), 0.0)
         return mean + scale * dual
+
+    def _on_floats(self, gramian: list[list[float]]) -> list[float]:
+        """Return the weights as `forward` does."""
+        count = len(gramian)
+        mean = [sum(row) / count for row in gramian]  # g_t . g_0
+        radius = self.c * sqrt(max(sum(mean) / count, 0.0))
+        dual = minimize_on_simplex(gramian, mean, radius)
+        norm = norm_of(gramian, dual)
+        defined = norm > 1e-7 * sqrt(max(row[i] for i, row in enumerate(gramian)))
+        scale = radius / norm if defined else 0.0
+        return [1 / count + scale * weight for weight in dual]

@@ -5,7 +5,6 @@ Multi-Objective Learning", ICDM 2021.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import ClassVar
 
 import attrs
 import torch
@@ -29,7 +28,7 @@ class COSMOS(Weighting):
     weight, and a large `penalty` makes weights of small losses negative.
     """
 
-    min_tasks: ClassVar[int] = 2
+    min_tasks = 2
 
     penalty: float = attrs.field(default=1.0, validator=at_least_number(0))
     preferences: Mapping[str, float] = attrs.field(factory=dict, validator=each(above(0)))

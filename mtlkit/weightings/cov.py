@@ -4,8 +4,6 @@ Paper: Rick Groenendijk, Sezer Karaoglu, Theo Gevers and Thomas Mensink, "Multi-
 Coefficient of Variations", WACV 2021.
 """
 
-from typing import ClassVar
-
 import attrs
 import torch
 from torch import Tensor
@@ -29,7 +27,7 @@ class CoV(Weighting):
     `decay` is the factor of exponential running means; None averages all updates equally.
     """
 
-    min_tasks: ClassVar[int] = 2
+    min_tasks = 2
 
     decay: float | None = attrs.field(default=None, validator=optional(below(1)))
 

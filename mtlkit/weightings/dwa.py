@@ -4,8 +4,6 @@ Paper: Shikun Liu, Edward Johns and Andrew J. Davison, "End-to-End Multi-Task Le
 Attention", CVPR 2019.
 """
 
-from typing import ClassVar
-
 import attrs
 import torch
 from torch import Tensor
@@ -30,8 +28,8 @@ class DWA(Weighting):
     are equal in the first two epochs.
     """
 
-    min_tasks: ClassVar[int] = 2
-    reads_epochs: ClassVar[bool] = True
+    min_tasks = 2
+    reads_epochs = True
 
     temperature: float = attrs.field(default=2.0, validator=above(0))
 

@@ -7,7 +7,6 @@ Recognition", IEEE Transactions on Image Processing 2018.
 import math
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import ClassVar
 
 import attrs
 import torch
@@ -50,7 +49,7 @@ class Dynamic(Weighting):
     that of the gates; None uses that of the optimizer.
     """
 
-    reads_features: ClassVar[bool] = True
+    reads_features = True
 
     total: float = attrs.field(default=0.1, validator=above(0))
     form: str = attrs.field(

@@ -4,8 +4,6 @@ Paper: Yifei He, Shiji Zhou, Guojun Zhang, Hyokun Yun, Yi Xu, Belinda Zeng, Tris
 Zhao, "Robust Multi-Task Learning with Excess Risks", ICML 2024.
 """
 
-from typing import ClassVar
-
 import attrs
 import torch
 from torch import Tensor
@@ -24,7 +22,7 @@ class ExcessMTL(GradientWeighting):
     task's first estimate. `rate` is the step size of the weights (the paper's eta).
     """
 
-    returns_direction: ClassVar[bool] = True
+    returns_direction = True
 
     at: GradientLocation = attrs.field(
         default=GradientLocation.PARAMETERS, validator=member_of(GradientLocation)

@@ -4,8 +4,6 @@ Paper: Bo Liu, Yihao Feng, Peter Stone and Qiang Liu, "FAMO: Fast Adaptive Multi
 NeurIPS 2023.
 """
 
-from typing import ClassVar
-
 import attrs
 import torch
 from torch import Tensor
@@ -32,7 +30,7 @@ class FAMO(Weighting):
     beta) and `decay` (gamma) apply to the logits of the weights.
     """
 
-    min_tasks: ClassVar[int] = 2
+    min_tasks = 2
 
     learning_rate: float = attrs.field(default=0.025, validator=above(0))
     decay: float = attrs.field(default=1e-3, validator=at_least_number(0))

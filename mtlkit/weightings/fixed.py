@@ -39,4 +39,4 @@ class FixedWeights(LossWeighting):
         self.register_buffer("weights", torch.tensor(weights))
 
     def forward(self, losses: StepLosses) -> WeightedLoss:
-        return WeightedLoss((self.weights * losses.mean).sum(), self.weights)
+        return WeightedLoss(self.weights @ losses.mean, self.weights)

@@ -5,8 +5,6 @@ Multi-Stream Feature Aggregation and Geometric Loss Strategy for Multi-Task Lear
 Workshops 2019.
 """
 
-from typing import ClassVar
-
 import attrs
 from torch import Tensor
 
@@ -25,7 +23,7 @@ from mtlkit.weightings.kinds import (
 class GLS(Weighting):
     """Geometric mean of the losses (GLS; Chennupati et al., CVPR workshops 2019)."""
 
-    min_tasks: ClassVar[int] = 2
+    min_tasks = 2
 
     def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
         return GLSWeights()

@@ -4,8 +4,6 @@ Paper: Jiayi Shen, Cheems Wang, Zehao Xiao, Nanne Van Noord and Marcel Worring, 
 Optimization for Multi-Task Alignment", NeurIPS 2024.
 """
 
-from typing import ClassVar
-
 import attrs
 import torch
 from torch import Tensor
@@ -31,7 +29,7 @@ class GO4Align(Weighting):
     into `groups`, whose members have the group's mean weight.
     """
 
-    min_tasks: ClassVar[int] = 2
+    min_tasks = 2
 
     groups: int = attrs.field(default=2, validator=at_least(1))
     rate: float = attrs.field(default=1e-4, validator=above(0))

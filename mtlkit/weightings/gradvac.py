@@ -4,6 +4,9 @@ Paper: Zirui Wang, Yulia Tsvetkov, Orhan Firat and Yuan Cao, "Gradient Vaccine: 
 Improving Multi-task Optimization in Massively Multilingual Models", ICLR 2021.
 """
 
+from math import sqrt
+from operator import mul
+
 import attrs
 import torch
 from torch import Tensor
@@ -13,6 +16,7 @@ from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import GradientWeighting
 from mtlkit.weightings.kinds import GramianWeighting, UpdateStats, WeightingModule
 from mtlkit.weightings.pcgrad import projection_order
+from mtlkit.weightings.solvers.active_set import on_floats
 
 
 @attrs.frozen(kw_only=True)
@@ -43,6 +47,8 @@ class GradVacWeights(GramianWeighting):
         self.register_buffer("targets", torch.zeros(len(terms), len(terms)))
 
     def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
+        if on_floats(gramian):
+            return gramian.new_tensor(self._on_floats(gramian.tolist(), stats))
         coefficients = torch.eye(len(gramian), dtype=gramian.dtype, device=gramian.device)
         order = projection_order(len(gramian), stats).to(gramian.device)  # each pair (i, j) once
         grid = (stats.indices.unsqueeze(1), stats.indices)
@@ -65,3 +71,25 @@ class GradVacWeights(GramianWeighting):
         newest = target.lerp(torch.cat(cosines, dim=1).clamp(-1, 1), self.rate)
         self.targets[grid] = before.scatter(1, order, newest).to(self.targets)
         return coefficients.sum(dim=0)
+
+    def _on_floats(self, gramian: list[list[float]], stats: UpdateStats) -> list[float]:
+        """Return the weights, and update the targets, as `forward` does."""
+        grid = (stats.indices.unsqueeze(1), stats.indices)
+        targets: list[list[float]] = self.targets[grid].tolist()
+        weights = [0.0] * len(gramian)
+        for i, others in enumerate(projection_order(len(gramian), stats).tolist()):
+            products, coefficients = gramian[i], [float(i == j) for j in range(len(gramian))]
+            for j in others:
+                target = min(targets[i][j], 1 - 1e-6)
+                square, dot = gramian[j][j], products[j]
+                both = sum(map(mul, products, coefficients)) * square  # |g_i'|^2 |g_j|^2
+                cosine = dot / sqrt(both) if both > 0 else 0.0
+                if both > 0 and cosine < target:
+                    sine, cross = sqrt(1 - target**2), sqrt(max(both - dot**2, 0.0))
+                    added = (target * cross - dot * sine) / (square * sine)
+                    coefficients[j] += added
+                    products = [p + added * g for p, g in zip(products, gramian[j], strict=True)]
+                targets[i][j] = target + self.rate * (max(-1.0, min(cosine, 1.0)) - target)
+            weights = [w + c for w, c in zip(weights, coefficients, strict=True)]
+        self.targets[grid] = self.targets.new_tensor(targets)
+        return weights

@@ -5,7 +5,6 @@ Paper: Zuheng Ming, Junshi Xia, Muhammad Muzzamil Luqman, Jean-Christophe Burie 
 """
 
 from collections.abc import Iterable, Sequence
-from typing import ClassVar
 
 import attrs
 import torch
@@ -36,7 +35,7 @@ class HarderFirst(Weighting):
     is that of the gate; None uses that of the optimizer.
     """
 
-    reads_features: ClassVar[bool] = True
+    reads_features = True
 
     total: float = attrs.field(default=0.1, validator=above(0))
     normalize: bool = False

@@ -4,8 +4,6 @@ Paper: Liyang Liu, Yi Li, Zhanghui Kuang, Jing-Hao Xue, Yimin Chen, Wenming Yang
 Wayne Zhang, "Towards Impartial Multi-task Learning", ICLR 2021.
 """
 
-from typing import ClassVar
-
 import attrs
 import torch
 from torch import nn
@@ -23,7 +21,7 @@ class IMTLL(Weighting):
     `learning_rate` is that of the learned scales; None uses that of the optimizer.
     """
 
-    min_tasks: ClassVar[int] = 2
+    min_tasks = 2
 
     learning_rate: float | None = attrs.field(default=None, validator=optional(above(0)))
 

@@ -68,8 +68,11 @@ class StepLosses:
     over samples. `fraction` is the fraction of the update's samples in this batch. Results summed
     over micro-batches and ranks therefore have the value of the whole update.
 
-    `summary` is the sum of the summaries of a `WholeBatch`, and `decided` (T,) the weights of a
-    `BatchLossWeighting`, both for the whole update; None if this batch is the whole update.
+    `summary` is the sum of the summaries of a `WholeBatch` for the whole update; None if this batch
+    is the whole update.
+
+    Computed from these, `weighted` (T, N) is the loss of each sample times its weight, and `mean`
+    (T,) the weighted mean loss of each term over its samples, 0 for a term without targets.
     """
 
     terms: tuple[LossTerm, ...]
@@ -79,21 +82,15 @@ class StepLosses:
     fraction: float
     features: Tensor
     summary: Tensor | None = None
-    decided: Tensor | None = None
+    weighted: Tensor = attrs.field(init=False)
+    mean: Tensor = attrs.field(init=False)
 
-    @property
-    def weighted(self) -> Tensor:
-        """Loss of each sample times its weight (T, N); divided by `counts`, it sums to the mean."""
+    @weighted.default
+    def _weighted(self) -> Tensor:
         return self.per_sample * self.weights
 
-    @property
-    def to_log(self) -> Tensor:
-        """`weighted`, detached before the product, which then needs no graph."""
-        return self.per_sample.detach() * self.weights
-
-    @property
-    def mean(self) -> Tensor:
-        """Weighted mean loss of each term (T,) over its samples; 0 for a term without targets."""
+    @mean.default
+    def _mean(self) -> Tensor:
         return self.weighted.sum(dim=1) / self.counts.clamp(min=1)
 
     @property
@@ -156,12 +153,10 @@ class BatchLossWeighting(WholeBatch):
         return losses.mean.detach()
 
     def forward(self, losses: StepLosses) -> WeightedLoss:
-        weights = losses.decided
-        if weights is None:  # this batch is the whole update
-            indices = losses.counts.nonzero().flatten()
-            stats = UpdateStats(losses.mean.detach()[indices], indices)
-            weights = scatter(self.weights(stats), indices, len(losses.terms))
-        return WeightedLoss((weights * losses.mean).sum(), weights)
+        indices = losses.counts.nonzero().flatten()
+        stats = UpdateStats(losses.mean.detach()[indices], indices)
+        weights = scatter(self.weights(stats).float(), indices, len(losses.terms))
+        return WeightedLoss(weights @ losses.mean, weights)
 
 
 class GramianWeighting(WeightingModule):

@@ -4,8 +4,6 @@ Paper: Peiyao Xiao, Chaosheng Dong, Shaofeng Zou and Kaiyi Ji, "LDC-MTL: Balanci
 Learning through Scalable Loss Discrepancy Control", arXiv:2502.08585, 2025.
 """
 
-from typing import ClassVar
-
 import attrs
 import torch
 from torch import Tensor, nn
@@ -27,8 +25,8 @@ class LDCMTL(Weighting):
     the network, too. `learning_rate` is that of the gate; None uses that of the optimizer.
     """
 
-    min_tasks: ClassVar[int] = 2
-    reads_features: ClassVar[bool] = True
+    min_tasks = 2
+    reads_features = True
 
     penalty: float = attrs.field(default=0.1, validator=at_least_number(0))
     of: str = attrs.field(default="weighted", validator=one_of("weighted", "plain"))

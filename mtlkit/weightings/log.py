@@ -5,8 +5,6 @@ Kenji Kawaguchi, Gal Chechik and Ethan Fetaya, "Multi-Task Learning as a Bargain
 2022.
 """
 
-from typing import ClassVar
-
 import attrs
 from torch import Tensor
 
@@ -25,7 +23,7 @@ from mtlkit.weightings.kinds import (
 class Log(Weighting):
     """Sum of the logarithms of the losses, invariant to the scale of each loss (SI)."""
 
-    min_tasks: ClassVar[int] = 2
+    min_tasks = 2
 
     @property
     def scale_free(self) -> bool:

@@ -6,7 +6,6 @@ Chen, "Mitigating Gradient Bias in Multi-objective Learning: A Provably Converge
 """
 
 from collections.abc import Mapping
-from typing import ClassVar
 
 import attrs
 import torch
@@ -32,7 +31,7 @@ class MoCo(GradientWeighting):
     0.5).
     """
 
-    returns_direction: ClassVar[bool] = True
+    returns_direction = True
 
     at: GradientLocation = attrs.field(
         default=GradientLocation.PARAMETERS, validator=member_of(GradientLocation)

@@ -5,7 +5,6 @@ Decomposition", IEEE Transactions on Evolutionary Computation 2007.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import ClassVar
 
 import attrs
 import torch
@@ -28,7 +27,7 @@ class PBI(Weighting):
     A loss that is far below the ray has a negative weight.
     """
 
-    min_tasks: ClassVar[int] = 2
+    min_tasks = 2
 
     penalty: float = attrs.field(default=5.0, validator=at_least_number(0))
     preferences: Mapping[str, float] = attrs.field(factory=dict, validator=each(above(0)))

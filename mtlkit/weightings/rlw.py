@@ -4,8 +4,6 @@ Paper: Baijiong Lin, Feiyang Ye, Yu Zhang and Ivor W. Tsang, "Reasonable Effecti
 Weighting: A Litmus Test for Multi-Task Learning", TMLR 2022.
 """
 
-from typing import ClassVar
-
 import attrs
 import torch
 from torch import Tensor
@@ -19,7 +17,7 @@ from mtlkit.weightings.kinds import BatchLossWeighting, UpdateStats, WeightingMo
 class RLW(Weighting):
     """Random weights, drawn for each update (RLW; Lin et al., TMLR 2022): a placebo."""
 
-    min_tasks: ClassVar[int] = 2
+    min_tasks = 2
 
     def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
         return RLWWeights()

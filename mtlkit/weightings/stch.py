@@ -5,7 +5,6 @@ Tchebycheff Scalarization for Multi-Objective Optimization", ICML 2024.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import ClassVar
 
 import attrs
 import torch
@@ -27,7 +26,7 @@ class STCH(Weighting):
     multiply the difference.
     """
 
-    min_tasks: ClassVar[int] = 2
+    min_tasks = 2
 
     smoothing: float = attrs.field(default=1.0, validator=above(0))
     preferences: Mapping[str, float] = attrs.field(factory=dict, validator=each(above(0)))

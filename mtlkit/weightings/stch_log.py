@@ -5,8 +5,6 @@ Tchebycheff Scalarization for Multi-Objective Optimization", ICML 2024; the form
 multi-task code.
 """
 
-from typing import ClassVar
-
 import attrs
 import torch
 from torch import Tensor
@@ -32,8 +30,8 @@ class STCHLog(Weighting):
     relative to its nadir counts.
     """
 
-    min_tasks: ClassVar[int] = 2
-    reads_epochs: ClassVar[bool] = True
+    min_tasks = 2
+    reads_epochs = True
 
     smoothing: float = attrs.field(default=1.0, validator=above(0))
     warmup: int = attrs.field(default=5, validator=at_least(1))

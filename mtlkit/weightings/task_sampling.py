@@ -5,7 +5,6 @@ for Natural Language Understanding", ACL 2019.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import ClassVar
 
 import attrs
 import torch
@@ -24,7 +23,7 @@ class TaskSampling(Weighting):
     `tasks` is the size of the subset. The losses of all tasks are still computed and logged.
     """
 
-    min_tasks: ClassVar[int] = 2
+    min_tasks = 2
 
     tasks: int = attrs.field(default=1, validator=at_least(1))
 

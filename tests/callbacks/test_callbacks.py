@@ -7,7 +7,7 @@ import attrs
 import pytest
 import torch
 
-from mtlkit.backbones import CasiaNet
+from mtlkit.backbones import MLP, CasiaNet
 from mtlkit.callbacks import EMA, SWA, BestWeights, EarlyStopping, Freeze, GradientNoise, Plateau
 from mtlkit.callbacks.averaging import recalculate_batch_norm
 from mtlkit.callbacks.monitored_metric import MonitoredMetric, monitored_metric
@@ -69,6 +69,21 @@ def test_batch_norm_is_recalculated_as_means_over_the_training_split():
     assert len(means) == 2  # 32 samples in batches of 16
     torch.testing.assert_close(norm.running_mean, torch.stack(means).mean(0))
     assert norm.momentum == 0.1
+
+
+def test_batch_norm_is_recalculated_without_a_batch_of_one_sample(monkeypatch):
+    monkeypatch.setattr("mtlkit.backbones.mlp.nn.ReLU", lambda: torch.nn.BatchNorm1d(8))
+    small = recipe(SWA(), batch=31)  # of 32 samples, which are trained in updates of 16
+    updater = small_updater(attrs.evolve(small, backbone=MLP(hidden=(8,))))
+    recalculate_batch_norm(updater.inner.model, next(iter(updater.callbacks)).run)
+
+
+def test_ema_without_an_average_keeps_the_last_weights():
+    updater = small_updater(recipe(EMA(every=100)))
+    weights = history(updater, 2)
+    [message] = updater.callbacks.finish()
+    assert message == "ema: no weights were averaged; the last weights are kept"
+    assert torch.equal(flat(updater.inner.model), weights[-1])
 
 
 class Scripted:

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import click
 import pytest
 
+from mtlkit.checksums import checksum
 from mtlkit.cli import main
 from mtlkit.cli.boundary import exit_code
 from mtlkit.errors import DataError
@@ -104,6 +105,24 @@ def test_a_defect_in_the_code_of_a_plugin_names_the_plugin(metadata, address, en
     status, err = end(caught.value)
     assert status == 70
     assert f"report it to the authors of mtlkit-acme{address} with " in err
+
+
+def test_a_defect_in_mtlkit_that_a_plugin_called_names_both(end, distribution):
+    code = "from mtlkit.checksums import sealed\n\ndef forward():\n    sealed({1: object()})\n"
+    module = importlib.import_module(distribution("acme", code))
+    with pytest.raises(TypeError) as caught:
+        module.forward()
+    status, err = end(caught.value)
+    assert status == 70
+    assert "report it to the authors of mtlkit, whose code mtlkit-acme called, with " in err
+
+
+def test_a_defect_in_a_plugin_that_mtlkit_called_names_the_plugin(end, distribution):
+    code = "def fail(_):\n    raise TypeError('no')\n"
+    module = importlib.import_module(distribution("acme", code))
+    with pytest.raises(TypeError) as caught:
+        checksum(map(module.fail, [b""]))
+    assert "report it to the authors of mtlkit-acme with " in end(caught.value)[1]
 
 
 def test_a_defect_without_a_place_for_its_file_is_printed(end, monkeypatch):

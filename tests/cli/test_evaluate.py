@@ -18,6 +18,7 @@ import mtlkit.plugins.catalog
 from mtlkit.cli import main
 from mtlkit.data import RandomSplit
 from mtlkit.errors import RunError
+from mtlkit.plugins.command_options import RUN_FILES
 from mtlkit.runs.evaluate import described
 from mtlkit.runs.storage.changes import recipe_checksum
 from mtlkit.runs.storage.folder import RunFolder, State, read_json, write_json
@@ -143,6 +144,25 @@ def test_a_report_goes_where_it_is_wanted(home, capsys):
     code, out, _ = called(capsys, "report", home / "one", "--out", target)
     assert (code, out) == (0, f"report: {target}\n")
     assert target.read_text().startswith("<!DOCTYPE html>")
+
+
+def test_no_output_is_written_over_a_file_that_a_run_needs(home, capsys):
+    run = RunFolder(home / "one")
+    others = {run.tensorboard, run.checkpoints, run.report}
+    properties = [name for name, of in vars(RunFolder).items() if isinstance(of, property)]
+    assert set(RUN_FILES) == {p.name for p in {getattr(run, n) for n in properties} - others}
+    for name in RUN_FILES:
+        before = (run.path / name).read_bytes()
+        for arguments in (
+            ("report", run.path),
+            ("predict", run.path, home / "pictures"),
+            ("export", run.path),
+            ("schema",),
+        ):
+            code, _, err = called(capsys, *arguments, "--out", run.path / name)
+            assert code == 2
+            assert f"{name}: belongs to the run in its folder; choose another name" in err
+        assert (run.path / name).read_bytes() == before
 
 
 def test_runs_of_one_name_are_told_apart_by_their_folders(home, capsys):

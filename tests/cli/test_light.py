@@ -1,6 +1,7 @@
 """What must answer at once does: in a fresh interpreter, without torch and without YAML."""
 
 import json
+import math
 import resource
 import subprocess
 import sys
@@ -82,7 +83,7 @@ def test_explaining_a_recipe_imports_torch_and_little_else(tmp_path, record_prop
     assert code == 0
     assert not modules & UNUSED
     assert "torch._dynamo" not in modules  # the compiler takes 1.5 s to import
-    above = min(cpu_above_torch("explain", recipe) for _ in range(3))
+    above = least(lambda: cpu_above_torch("explain", recipe), 0.5)
     record_property("seconds", above)
     assert above < 0.5, f"mtlkit explain: {above:.2f} s of CPU above `import torch`"
 
@@ -144,11 +145,20 @@ def seconds(*arguments):
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+def least(measure, limit, times=3):
+    """The least of several measurements, of which none follows one below `limit`."""
+    found = math.inf
+    for _ in range(times):
+        if found >= limit:
+            found = min(found, measure())
+    return found
+
+
 @pytest.mark.parametrize("command", ["--help", "list", "plugins", "runs", "--version"])
 def test_answers_in_a_moment(command, record_property, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     seconds(command)  # compiles
-    taken = min(seconds(command) for _ in range(5))
+    taken = least(lambda: seconds(command), 0.5, times=5)
     record_property("seconds", taken)
     # the promise is 0.3 s on a free machine; a full cache costs a command its own speed
     assert taken < 0.5, f"mtlkit {command}: {taken:.2f} s"
@@ -171,5 +181,5 @@ def test_a_hundred_plugins_are_listed_quickly(distribution, tmp_path, monkeypatc
     assert code == 0
     assert out.count("/head") == 100
     assert "torch" not in modules
-    taken = min(seconds("list", "heads") for _ in range(3))
+    taken = least(lambda: seconds("list", "heads"), 1.5)
     assert taken < 1.5, f"{taken:.2f} s"

@@ -1,13 +1,15 @@
 """No control character of a name reaches the terminal."""
 
+import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from mtlkit.cli import main
-from mtlkit.printable import echo, printable, printable_line
+from mtlkit.printable import echo, echo_data, printable, printable_line
 from mtlkit.runs.progress_display import LiveProgress, PlainProgress
 from mtlkit.runs.storage.folder import write_json
 
@@ -41,6 +43,22 @@ def test_the_name_of_a_run_is_escaped(tmp_path, capsys):
     assert "\\x1b]0;title" in out
     assert "\\x1b]0;title" in err
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f]", out + err)
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_data_is_escaped_on_a_terminal_only(capsys, monkeypatch, terminal):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    echo_data(f"a {ESCAPES}\n\udcff\n")
+    expected = "a \\x1b]0;title\\x07\\x1b[31m\\x9b2J\\u202e\n\\udcff\n"
+    assert capsys.readouterr().out == (expected if terminal else f"a {ESCAPES}\n\\udcff\n")
+
+
+def test_the_schema_in_a_pipe_is_json(capsys, monkeypatch):
+    schema = {"description": ESCAPES + "\x7f\n"}
+    monkeypatch.setattr("mtlkit.recipe_io.schema.recipe_schema", lambda _: schema)
+    with pytest.raises(SystemExit):
+        main(["schema"])
+    assert json.loads(capsys.readouterr().out) == schema
 
 
 @pytest.mark.parametrize("display", [PlainProgress, LiveProgress])

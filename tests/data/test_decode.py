@@ -278,6 +278,24 @@ def test_a_turned_jpeg_is_upright(orientation):
     assert np.array_equal(pixels, of_pillow(content, size, 3))
 
 
+@pytest.mark.parametrize("crop", [None, 1.0])
+def test_headers_of_other_files_of_a_source_do_not_change_a_jpeg(tmp_path, crop):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    options = [{}, {"mode": "L"}, {"size": (30, 40)}, {"exif": exif}, {"quality": 30}, {}]
+    contents = [photograph(**kind) for kind in options] + [png_of(GRADIENT), b"\xff\xd8\xff"]
+    for number, content in enumerate(contents):
+        (tmp_path / str(number)).write_bytes(content)
+    store = FileStore(tmp_path, [str(number) for number in range(len(contents) - 1)])
+    images = StoredImages(store, Frame(30, 40, 3, crop=crop), DecoderPool(1))
+    alone = [images[torch.tensor([number])] for number in range(len(store))]
+    if crop is None:
+        for pixels, content in zip(alone, contents, strict=False):
+            assert np.array_equal(pixels[0], of_pillow(content, (40, 30), 3))
+    order = torch.randint(len(store), (60,), generator=torch.Generator().manual_seed(0))
+    assert torch.equal(images[order], torch.cat([alone[number] for number in order]))
+
+
 def test_a_large_jpeg_is_decoded_at_a_reduced_scale():
     content = photograph(size=(640, 480), quality=90)
     for crop in (None, 0.8):

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 import torch
 from PIL import Image
@@ -55,11 +56,29 @@ def test_columns_are_grouped_under_one_label(table):
     assert data.summary["assays"] == "2 columns: NR-AR, NR-AhR"
 
 
+def test_pandas_writes_binary_labels_next_to_empty_cells_as_numbers(table, tmp_path):
+    assays = table().train.column("assays").rows
+    numbers = pandas.DataFrame(assays, columns=["NR-AR", "NR-AhR"]).replace(-1, np.nan)
+    rows = pandas.read_csv(tmp_path / "rows.csv").assign(**numbers)
+    text = rows.to_csv(index=False)
+    assert "1.0" in text
+    assert torch.equal(table(text).train.column("assays").rows, assays)
+
+
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        (ROWS.replace("true", "maybe"), {}, "NR-AhR: expected 1, 0, true or false, got 'maybe'"),
-        (ROWS.replace("1.5", "far"), {}, "rows.csv:4: x: expected a number, got 'far'"),
+        (
+            ROWS.replace("true", "maybe"),
+            {},
+            "NR-AhR: expected 1, 0, true or false, or an empty "
+            "cell for a missing label, got 'maybe'",
+        ),
+        (
+            ROWS.replace("1.5", "far"),
+            {},
+            "rows.csv:4: x: expected a number, or an empty cell for a missing label, got 'far'",
+        ),
         (ROWS, {"vectors": {"place": ("z",)}}, "data.vectors.place: the table has no column 'z'"),
         (ROWS, {"features": ("height", "x")}, "data.features: 'x' is a column of a label"),
     ],
@@ -88,7 +107,7 @@ def maps(tmp_path):
     np.save(tmp_path / "depth/a.npy", np.array([[1000, 0, 2000], [3000, 500, 0]]))
     np.save(tmp_path / "depth/b.npy", np.array([[1.0, np.nan, 2.0], [3.0, 4.0, 5.0]]))
 
-    def load(**options):
+    def load(ignore=("trainannot/*", "normals/*"), **options):
         options = {
             "ground": LabelMaps(
                 files="{parent}annot/{stem}.png", classes=("sky", "road"), void=(11,)
@@ -101,7 +120,7 @@ def maps(tmp_path):
             folder=Path(),
             pattern="{split}/*.png",
             size=(2, 3),
-            ignore=("trainannot/*", "normals/*"),
+            ignore=ignore,
             maps={name: value for name, value in options.items() if value is not None},
         )
         return source.load(Loading(base=tmp_path))
@@ -154,6 +173,22 @@ def test_maps_that_do_not_fit_are_named(maps, options, message):
     with pytest.raises(DataError) as caught:
         read()
     assert message in str(caught.value)
+
+
+def test_files_of_maps_are_not_images(maps, tmp_path):
+    assert maps(ignore=()).train.ids == maps().train.ids == ["train/a.png", "train/b.png"]
+    (tmp_path / "normals" / "a.png").rename(tmp_path / "normals" / "c.png")
+    with pytest.raises(DataError, match=r"normals/c.png: split: expected train, val"):
+        maps(ignore=())
+
+
+@pytest.mark.parametrize(
+    "values", [np.full((2, 3), "a"), np.full((2, 3), 1j), np.zeros((0, 3)), np.array([])]
+)
+def test_a_map_has_real_numbers(maps, tmp_path, values):
+    np.save(tmp_path / "depth/a.npy", values)
+    with pytest.raises(DataError, match=r"depth/a.npy: got .* expected one real number or more"):
+        maps().train.column("depth")[torch.tensor([0])]
 
 
 @pytest.mark.parametrize("files", ["labels.png", "{kind}/{stem}.png", "{stem"])

@@ -247,8 +247,14 @@ def test_a_damaged_index_is_made_anew(tmp_path):
     loading = Loading(base=tmp_path, cache=tmp_path / "cache")
     before = source("*.tar").load(loading)
     (index,) = (tmp_path / "cache/shards").iterdir()
-    index.write_bytes(index.read_bytes()[:-50])
-    assert by_key(source("*.tar").load(loading)) == by_key(before)
+    whole = index.read_bytes()
+    for at in range(0, len(whole), 97):
+        flipped = bytearray(whole)
+        flipped[at] ^= 4
+        for damaged in (whole[:at], bytes(flipped)):
+            index.write_bytes(damaged)
+            assert by_key(source("*.tar").load(loading)) == by_key(before)
+            assert index.read_bytes() == whole
 
 
 @pytest.mark.parametrize(
@@ -310,9 +316,12 @@ def test_remote_shards_are_cached_up_to_a_limit(tmp_path, remote):
     assert by_key(data) == by_key(near)
     kept = list((tmp_path / "cache/remote").glob("*.tar"))
     assert len(kept) == 2
-    for path in kept:  # what was removed is fetched again
-        path.unlink()
+    first, second = kept  # what was removed or cut is fetched again
+    first.unlink()
+    second.write_bytes(second.read_bytes()[:-1000])
+    (second.parent / f".partial-{first.name}").write_bytes(b"of a killed process")
     assert by_key(shards.load(loading)) == by_key(near)
+    assert not list(second.parent.glob(".partial-*"))
 
 
 def test_a_remote_shard_that_is_missing_is_named(tmp_path, remote):
@@ -341,7 +350,7 @@ def test_a_cache_that_fills_the_disk_is_named_and_leaves_nothing(tmp_path, remot
     monkeypatch.setattr("fsspec.implementations.memory.MemoryFileSystem.get_file", full)
     message = refusal(lambda: shards.load(loading))
     assert ": No space left on device; free space" in message
-    assert not [*(tmp_path / "cache/remote").glob("*.tar"), *(tmp_path).rglob("*.partial")]
+    assert not [*(tmp_path / "cache/remote").glob("*.tar"), *(tmp_path).rglob(".partial-*")]
     small = attrs.evolve(shards, cache=1e-9)
     assert "data.cache: got 9.31323e-10 GiB, expected at least 1.91e-05" in refusal(
         lambda: small.load(loading)

@@ -6,6 +6,7 @@ import torch
 from mtlkit.component import Component
 from mtlkit.data import ClassMapTarget, ClassTarget, MultiLabelTarget, NumberTarget, TokenTarget
 from mtlkit.plugins.catalog import load_catalog
+from mtlkit.testing.check import Example
 from mtlkit.testing.head_batches import head_batch, new_head
 from mtlkit.testing.labels import example_of
 
@@ -17,8 +18,8 @@ HEADS = CATALOG.heads.names()
 def test_each_sample_has_a_prediction(name):
     head: Component = CATALOG.heads.get(name)()
     target = example_of(head.targets[0])
-    module = new_head(head).eval()
-    features, _ = head_batch(head, 5)
+    module = new_head(Example(value=head)).eval()
+    features, _ = head_batch(Example(value=head), 5)
     with torch.no_grad():
         outputs = module(features)
     predictions = target.probabilities(outputs)

@@ -96,6 +96,10 @@ def read_trackio(folder):
     return {name for name, *_ in rows}, points, json.loads(config[0]), images
 
 
+ABSENT = {
+    "trackio": "the development environment has Pillow 13, and Trackio 0.43 requires pillow<13"
+}
+
 TRACKERS = {
     "wandb": (lambda _, **o: WandB(mode="offline", system_metrics=False, **o), read_wandb),
     "mlflow": (lambda f, **o: MLflow(tracking_uri=f"sqlite:///{f}/mlflow.db", **o), read_mlflow),
@@ -117,7 +121,7 @@ def _stores(tmp_path_factory):
 @pytest.fixture(params=list(TRACKERS))
 def tracker(request, tmp_path, monkeypatch):
     if find_spec(request.param) is None:
-        pytest.skip(f"{request.param} is not installed; pip install 'mtlkit[{request.param}]'")
+        pytest.skip(f"{request.param} is not installed; {ABSENT.get(request.param, 'install it')}")
     monkeypatch.chdir(tmp_path)
     return TRACKERS[request.param]
 
@@ -211,7 +215,7 @@ def test_a_missing_package_names_the_extra(name, tmp_path, monkeypatch):
 
 
 def test_a_tracker_that_fails_leaves_a_run_to_resume(tmp_path):
-    pytest.importorskip("trackio", reason="Trackio is not installed")
+    pytest.importorskip("trackio", reason=ABSENT["trackio"])
     writer = Trackio(project=tmp_path.name).open(tmp_path, 0)
     writer._run.log = lambda *_, **__: 1 / 0
     event = EvaluationEvent(step=1, epoch=1.0, metrics={"a": 0.5})

@@ -13,8 +13,8 @@ from mtlkit.metrics import F1, MAE, R2, RMSE, Accuracy, BalancedAccuracy
 from mtlkit.model import assemble
 from mtlkit.recipe_io import dump_recipe, parse_recipe
 from mtlkit.task import Task
-from mtlkit.testing import small_recipe
-from mtlkit.testing.harness import head_batch
+from mtlkit.testing import Example, small_recipe
+from mtlkit.testing.head_batches import head_batch
 
 
 def with_task(**options):
@@ -128,7 +128,7 @@ def test_scores_of_nothing_are_empty():
 
 def test_the_examples_of_the_kit_have_missing_targets():
     """Which the checks of metrics and heads rely on."""
-    assert head_batch(Regression(), 8)[1].isnan().any()
+    assert head_batch(Example(value=Regression()), 8)[1].isnan().any()
 
 
 def test_the_report_has_a_table_of_each_class():

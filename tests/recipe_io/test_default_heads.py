@@ -1,12 +1,16 @@
 """A task without a head gets the default head of the type of label that the data declare."""
 
+from typing import ClassVar, final
+
 import attrs
 import pytest
 
-from mtlkit import load_catalog
+from mtlkit import Recipe, Task, load_catalog
+from mtlkit.backbones import MLP
 from mtlkit.cli import main
-from mtlkit.data import DataSource
+from mtlkit.data import DataSource, Table, Target
 from mtlkit.errors import RecipeError
+from mtlkit.heads import Classification, Ordinal, Regression
 from mtlkit.plugins.families import Registrar
 from mtlkit.plugins.registry import Origin
 from mtlkit.recipe_io.load import parse_recipe
@@ -57,6 +61,45 @@ def test_the_head_is_that_of_the_target(number, declaring):
     task = parse_recipe(text, "r.yaml", declaring).tasks["mine"]
     assert task.head == head()
     assert task.primary_metric == head().default_metrics[0]
+    in_python = Recipe(
+        data=Declared(number=number),
+        backbone=SmallFeatures(kind=kind),
+        tasks={"mine": Task(target="value"), "stated": Task(target="value", head=Ordinal())},
+    )
+    assert in_python.tasks["mine"] == task
+    assert in_python.tasks["stated"].head == Ordinal()
+    assert attrs.evolve(in_python, seed=1).tasks == in_python.tasks
+
+
+@final
+class Ours(Target):
+    """A type of label whose default head is that of a plugin."""
+
+    default_head: ClassVar[str] = "ours/regression"
+
+
+def test_a_default_head_of_a_plugin_is_found_when_a_recipe_file_is_read(monkeypatch):
+    catalog = load_catalog("none")
+    registrar = Registrar(catalog, "ours", Origin("ours", "testing", __file__))
+    registrar.heads.add("ours/regression", Regression, "a head")
+    registrar.data.add("ours/declared", Declared, "a declared label")
+    registrar.commit()
+    monkeypatch.setattr(Declared, "label_targets", {"value": Ours})
+    monkeypatch.setattr(Regression, "targets", (Ours,))
+    text = "{data: {type: ours/declared, number: 0}, backbone: mlp, tasks: {value: {}}}"
+    assert isinstance(parse_recipe(text, "r.yaml", catalog).tasks["value"].head, Regression)
+    monkeypatch.setattr(Ours, "default_head", "ours/absent")
+    with pytest.raises(RecipeError, match=r"r.yaml:1:\d+: tasks: .*'ours/absent'"):
+        parse_recipe(text, "r.yaml", catalog)
+
+
+def test_classification_is_not_replaced_if_it_is_stated():
+    data = Table(file="rows.csv", labels=["size"], numeric=["size"])
+    stated, default = (
+        Recipe(data=data, backbone=MLP(), tasks={"size": task}).tasks["size"].head
+        for task in (Task(head=Classification()), Task())
+    )
+    assert (stated, default) == (Classification(), Regression())
 
 
 TABLE = """
@@ -68,7 +111,7 @@ data:
   vectors: {tip: [tip_x, tip_y]}
   multi_label: {traits: [red, round]}
 backbone: mlp
-tasks: {kind: {}, size: {}, tip: {}, traits: {}, stated: {target: size, head: ordinal}}
+tasks: {kind: {}, size: {}, tip: {}, traits: {}, stated: {target: kind, head: ordinal}}
 """
 
 
@@ -130,6 +173,22 @@ def test_joined_sources_declare_renamed_labels():
 def test_a_default_head_that_reads_other_features_is_refused_with_its_name():
     with pytest.raises(RecipeError, match=r"tasks.ground.head: .* Segmentation reads maps"):
         parse_recipe(IMAGES.replace("backbone: unet", "backbone: casia-net"), "r.yaml", CATALOG)
+
+
+@pytest.mark.parametrize(
+    ("head", "words"),
+    [
+        ("classification", r"a class of each pixel \(N, H, W\), the head Classification predicts a "
+         r"class \(N,\); use `head: {type: segmentation}`"),
+        ("{type: dense-regression}", "use `head: {type: segmentation}`"),
+    ],
+)  # fmt: skip
+def test_a_head_of_another_type_of_label_is_refused_when_the_recipe_is_read(head, words):
+    text = IMAGES.replace("ground: {}", f"ground: {{head: {head}}}")
+    with pytest.raises(
+        RecipeError, match=r"r.yaml:13:\d+: tasks.ground.head: the label .*" + words
+    ):
+        parse_recipe(text, "r.yaml", CATALOG)
 
 
 def test_explain_shows_the_chosen_heads(tmp_path, capsys, monkeypatch):

@@ -165,6 +165,9 @@ def test_the_command_prints_and_writes_groups(tmp_path, capsys, monkeypatch):
     facts = json.loads((tmp_path / "groups/affinity.json").read_text())
     assert facts["groups"] == [["p", "q"], ["r"]]
     assert (tmp_path / "groups/affinity.svg").read_text().startswith("<?xml")
+    with pytest.raises(SystemExit):
+        main(["affinity", "r.yaml", "--every", "9", "--out", "groups", "--groups", "1"])
+    assert [path.name for path in (tmp_path / "groups").glob("*.yaml")] == ["group-1.yaml"]
     with pytest.raises(SystemExit) as ended:
-        main(["train", "groups/group-2.yaml", "--quiet", "--out", "alone"])
+        main(["train", "groups/group-1.yaml", "--quiet", "--out", "alone"])
     assert ended.value.code == 0

@@ -150,15 +150,16 @@ def test_a_run_whose_recipe_was_edited_is_refused(runs, catalog, tmp_path):
         merge_runs([edited], tmp_path / "merged", scale=0.3, catalog=catalog)
 
 
+@pytest.mark.parametrize("at", ["merge.evaluate_trained", "evaluate.write_report"])
 def test_a_merge_that_is_stopped_leaves_no_part_and_can_be_repeated(
-    runs, catalog, tmp_path, monkeypatch
+    at, runs, catalog, tmp_path, monkeypatch
 ):
     def stop(*_, **__):
         raise KeyboardInterrupt
 
     out = tmp_path / "merged"
     with monkeypatch.context() as patched:
-        patched.setattr("mtlkit.runs.merge.evaluate_trained", stop)
+        patched.setattr(f"mtlkit.runs.{at}", stop)
         with pytest.raises(KeyboardInterrupt):
             merge_runs(runs, out, catalog=catalog)
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [".lock"]
@@ -166,7 +167,7 @@ def test_a_merge_that_is_stopped_leaves_no_part_and_can_be_repeated(
     killed.mkdir()
     (killed / "recipe.yaml").write_text("tasks: {")
     merged = merge_runs(runs, out, catalog=catalog)
-    assert merged.report.is_file()
+    assert "<title>merged" in merged.report.read_text()
     assert not killed.exists()
 
 

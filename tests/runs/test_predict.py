@@ -1,9 +1,11 @@
 """A trained model applied to new samples: the numbers of its evaluation, from raw rows."""
 
 import csv
+import io
 import json
 import math
 import random
+import sys
 
 import numpy as np
 import pandas as pd
@@ -15,7 +17,7 @@ from pyarrow import parquet
 
 import mtlkit
 from mtlkit.backbones import MLP, UNet
-from mtlkit.cli import Session
+from mtlkit.cli import Session, main
 from mtlkit.cli.commands.predict import predict as command
 from mtlkit.data import Images, LabelMaps, Loading, RandomSplit, Table
 from mtlkit.errors import DataError, RunError
@@ -225,6 +227,27 @@ def test_the_command_writes_what_python_returns(run, rows, tmp_path, suffix):
     else:
         written = json.loads(out.read_text())
     assert written == expected
+
+
+def test_a_pipe_gets_the_text_of_ids_and_a_terminal_its_escapes(run, monkeypatch, capsys):
+    """Ids and classes are joined with other tables by their text."""
+    ids = ["=1+1", "a\x1b[31m\r\nb", 'caf\u00e9,"x"']
+    part = SamplePredictions(ids=ids, columns={"kind": ["-", "@x", "y"]}, maps={})
+    monkeypatch.setattr(
+        "mtlkit.runs.prediction.predict.load_model", lambda *_, **__: lambda *_, **__: part
+    )
+
+    def printed():
+        with pytest.raises(SystemExit):
+            main(["predict", str(run.path), "x"])
+        return capsys.readouterr().out
+
+    rows = list(csv.reader(io.StringIO(printed(), newline="")))
+    assert rows == [["id", "kind"], *map(list, zip(ids, part.columns["kind"], strict=True))]
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    *first, last = printed().splitlines()
+    assert first == ["id,kind", "'=1+1,'-", "a\\x1b[31m\\r\\nb,'@x"]
+    assert last == '"caf\u00e9,""x""",y'
 
 
 def test_another_device_is_refused(run):

@@ -1,5 +1,7 @@
 """A warm start takes what fits, reports the rest, and refuses what cannot be meant."""
 
+import shutil
+
 import attrs
 import pytest
 import torch
@@ -8,7 +10,7 @@ from safetensors.torch import load_file
 from mtlkit.backbones import MLP
 from mtlkit.data import ClassTarget
 from mtlkit.data.source import Loading
-from mtlkit.errors import AssemblyError, RunError
+from mtlkit.errors import AssemblyError, DataError, InterruptedRunError, RunError
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.recipe import WarmStart
 from mtlkit.runs.fit import fit, resume
@@ -99,3 +101,26 @@ def test_a_run_starts_from_another_and_resumes_without_it(first, tmp_path, catal
     assert not facts["missing"]
     monkeypatch.setattr("mtlkit.runs.execution.warm_start", None)  # the checkpoint has the weights
     resume(tmp_path / "run", catalog=catalog, quiet=True, report=False)
+
+
+def test_other_weights_of_the_first_run_are_refused(tmp_path, catalog, monkeypatch):
+    """A run without a checkpoint begins anew, from a run that may have been trained anew."""
+    quiet = {"catalog": catalog, "quiet": True, "report": False}
+    recipe = attrs.evolve(small_recipe(), train=attrs.evolve(small_recipe().train, epochs=1))
+    fit(recipe, tmp_path / "first", **quiet)
+    warm = attrs.evolve(recipe, warm_start=WarmStart(run="first"))
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("mtlkit.runs.execution.Training", stop)
+        with pytest.raises(InterruptedRunError):
+            fit(warm, tmp_path / "run", loading=Loading(base=tmp_path), **quiet)
+    shutil.rmtree(tmp_path / "first")
+    fit(attrs.evolve(recipe, seed=7), tmp_path / "first", **quiet)
+    with pytest.raises(DataError, match="data: got other weights, expected the weights of first"):
+        resume(tmp_path / "run", **quiet)
+    resume(tmp_path / "run", accept=("data",), **quiet)
+    [accepted] = read_json(tmp_path / "run" / "provenance.json")["accepted"]
+    assert accepted["now"] == "other weights"

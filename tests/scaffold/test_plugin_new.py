@@ -128,6 +128,34 @@ def test_a_folder_that_is_not_empty(new, tmp_path):
     assert [path.name for path in folder.iterdir()] == ["mine.txt"]
 
 
+@pytest.mark.parametrize("number", [9, 71])  # before and after the empty file py.typed
+def test_what_a_stopped_call_left_in_an_empty_folder_is_completed(
+    number, new, monkeypatch, tmp_path
+):
+    (tmp_path / "new").mkdir()
+    calls, plain = [], os.fsync
+
+    def fsync(handle):
+        calls.append(handle)
+        if len(calls) == number:
+            raise KeyboardInterrupt
+        plain(handle)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fsync", fsync)
+        assert new("acme")[0] == 130
+    begun = [path for path in (tmp_path / "new").rglob("*") if path.is_file()]
+    assert (number > 9) == any(path.name == "py.typed" for path in begun)
+    assert new("acme")[0] == 0
+    begun[0].write_text("mine")
+    code, said, folder = new("acme")
+    assert (code, said) == (
+        2,
+        f"mtlkit: error: {folder}: is not empty; give another folder with --out\n",
+    )
+    assert begun[0].read_text() == "mine"
+
+
 def test_a_folder_that_cannot_be_made(new, tmp_path):
     (tmp_path / "new").touch()
     code, said, _ = new("acme")

@@ -138,22 +138,29 @@ EXCUSES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _samples(tmp_path, monkeypatch):
-    """The folder of images and the table, where their examples look for them."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory):
+    """A folder with the images and the table of the data sources, which only read them."""
+    folder = tmp_path_factory.mktemp("samples")
     rows = [f"row {n},{'ab'[n % 2]},{n},{n % 7},{'xyz'[n % 3]}" for n in range(30)]
-    (tmp_path / "rows.csv").write_text("\n".join(["name,kind,size,height,colour", *rows]))
-    (tmp_path / "faces").mkdir()
+    (folder / "rows.csv").write_text("\n".join(["name,kind,size,height,colour", *rows]))
+    (folder / "faces").mkdir()
     for number in range(30):
         image = Image.new("RGB", (8, 6), (number, 2 * number, 100))
-        image.save(tmp_path / "faces" / f"{'ab'[number % 2]}_{number}.png")
-    with tarfile.open(tmp_path / "faces.tar", "w") as tar:
+        image.save(folder / "faces" / f"{'ab'[number % 2]}_{number}.png")
+    with tarfile.open(folder / "faces.tar", "w") as tar:
         for number in range(30):
-            tar.add(tmp_path / "faces" / f"{'ab'[number % 2]}_{number}.png", f"{number}.png")
+            tar.add(folder / "faces" / f"{'ab'[number % 2]}_{number}.png", f"{number}.png")
             label = tarfile.TarInfo(f"{number}.cls")
             label.size = 1
             tar.addfile(label, io.BytesIO(b"ab"[number % 2 :][:1]))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _folder(case, samples, tmp_path, monkeypatch):
+    """Let data sources find their samples, and the other components an empty folder."""
+    monkeypatch.chdir(samples if case.subject.plural == "data" else tmp_path)
 
 
 test_conformance = testing.conformance(

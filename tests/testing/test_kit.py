@@ -188,6 +188,18 @@ class TestSuite:
             "  schedules/acme/slow:pickles: a file handle, #12"
         )
 
+    def test_what_all_subjects_share_is_not_shown(self, distribution):
+        """pytest shows the `repr` of a case that fails, excused or not."""
+        catalog, slow, _ = self.slow(distribution)
+        suite = testing.suite_of("acme", {"schedules/acme/slow": slow(rate=0.5)}, catalog=catalog)
+        case = suite.cases[0]
+        case.subject.answers["two ranks"] = torch.zeros(1)
+        shown = repr(case)
+        assert "name='acme/slow'" in shown
+        assert shown.count("Subject(") == 1
+        assert "tensor(" not in shown
+        assert "Catalog(" not in shown
+
     @pytest.mark.parametrize(
         ("examples", "excuses", "words"),
         [
@@ -334,7 +346,7 @@ def test_a_metric_and_a_transform_are_tested_on_the_target_of_their_example():
 def test_a_head_is_tested_with_the_features_of_its_example():
     spec = MapFeatures(channels=5, stride=8)
     example = testing.Example(value=Segmentation(), features=spec)
-    features, labels = head_batch(example.value, 3, example)
+    features, labels = head_batch(example, 3)
     assert spec.mismatch(features, 3) is None
-    outputs = new_head(example.value, example)(features)
+    outputs = new_head(example)(features)
     assert outputs.shape == (3, *outputs.shape[1:2], *labels.shape[1:])

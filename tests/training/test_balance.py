@@ -10,6 +10,9 @@ from mtlkit.weightings import CAGrad
 
 UPDATES = 4
 
+# nash-mtl without its bound
+pytestmark = pytest.mark.filterwarnings("ignore:step .* the mean weight of:UserWarning")
+
 
 @pytest.fixture
 def loops(points):

@@ -20,6 +20,7 @@ from mtlkit.weightings import (
     CAGrad,
     Dynamic,
     Equal,
+    Fixed,
     GradientLocation,
     HeadGradients,
     Log,
@@ -423,3 +424,10 @@ def test_a_loss_that_is_not_finite_is_named(net):
         NotFiniteError, match=r"LogWeights divides by losses .* depth is below zero"
     ):
         mtlkit.balance(Log(), TASKS).backward({**losses, "depth": -losses["depth"]})
+
+
+def test_a_large_weight_is_warned_of_once_for_each_task(net):
+    balance = mtlkit.balance(Fixed(weights={"kind": 250.0}), TASKS)
+    with pytest.warns(UserWarning, match=r"^step 1: the mean weight of kind is 250, expected -100"):
+        balance.backward(forward(net, batch()))
+    balance.backward(forward(net, batch()))  # a second warning would be an error

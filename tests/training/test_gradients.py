@@ -70,7 +70,7 @@ def test_a_direction_is_carried_into_the_trunk():
     x, features = three_ways_out()
     at = detach_features(features, TASKS)
     direction = torch.randn(36)
-    scalar = at.surrogate(direction)
+    scalar = surrogate_loss(at.pairs(direction), torch.zeros(()))
     assert scalar == 0
     (found,) = torch.autograd.grad(scalar, x)
     shared, maps, own = (part.view(4, 3) for part in direction.split(12))
@@ -80,7 +80,7 @@ def test_a_direction_is_carried_into_the_trunk():
 def test_what_is_carried_takes_the_kind_of_number_that_is_there():
     x = torch.ones(2, requires_grad=True)
     half = x.bfloat16()
-    (2 * surrogate_loss([half], [torch.tensor([1.0, 2.0])])).backward()
+    (2 * surrogate_loss([(half, torch.tensor([1.0, 2.0]))], torch.zeros(()))).backward()
     assert x.grad.tolist() == [2.0, 4.0]
 
 

@@ -24,12 +24,24 @@ def tensors():
     }
 
 
-@pytest.mark.parametrize("piece", [1, 50, 2**24])
-def test_the_bytes_are_those_of_the_library(tmp_path, tensors, monkeypatch, piece):
+@pytest.mark.parametrize(("piece", "large"), [(1, 0), (50, 2**30), (2**24, 0)])
+def test_the_bytes_are_those_of_the_library(tmp_path, tensors, monkeypatch, piece, large):
     monkeypatch.setattr(tensor_files, "PIECE", piece)
+    monkeypatch.setattr(tensor_files, "LARGE", large)
     path = tmp_path / "a"
     assert write_tensors(path, tensors) == file_checksum(path)
     assert path.read_bytes() == save({key: value.contiguous() for key, value in tensors.items()})
+
+
+@pytest.mark.parametrize("large", [0, 2**30])
+def test_a_file_that_cannot_be_synced_is_an_error(tmp_path, tensors, monkeypatch, large):
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tensor_files, "LARGE", large)
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_tensors(tmp_path / "a", tensors)
 
 
 def test_tensors_that_share_memory_are_written_each(tmp_path):

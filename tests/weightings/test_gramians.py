@@ -654,3 +654,30 @@ def test_gradients_that_were_parallel_for_long_may_part_again():
         copy = GradVac(rate=0.5).build(terms_of(2), 4)
         copy.load_state_dict(module.state_dict())
         assert copy(gramian, stats_of(2)).isfinite().all()
+
+
+def test_gradvac_rotates_floats_as_tensors(monkeypatch):
+    """On a CPU, few tasks are rotated on floats; weights and targets are those of a GPU."""
+    terms = tuple(LossTerm(name, name, Role.MAIN, 0) for name in "abc")
+    floats, tensors = (GradVac().build(terms, 0) for _ in range(2))
+    for step in range(12):
+        jacobian = torch.randn(3, 5, dtype=torch.float64)
+        jacobian[1] *= float(step % 3 > 0)  # sometimes a gradient of zero
+        stats = UpdateStats(torch.ones(3), torch.arange(3), StepInfo(seed=step))
+        weights = floats(jacobian @ jacobian.T, stats)
+        with monkeypatch.context() as patch:
+            patch.setattr("mtlkit.weightings.gradvac.on_floats", lambda gramian: False)
+            torch.testing.assert_close(tensors(jacobian @ jacobian.T, stats), weights)
+        torch.testing.assert_close(tensors.targets, floats.targets)
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3, 6])
+def test_imtl_g_is_the_same_on_floats_and_on_tensors(rank, monkeypatch):
+    """On a CPU, few independent gradients are solved on floats; dependent ones are not."""
+    jacobian = torch.randn(4, rank, dtype=torch.float64) @ torch.randn(rank, 9, dtype=torch.float64)
+    jacobian *= torch.tensor([[1.0], [100.0], [1e-3], [1.0]])
+    stats = UpdateStats(torch.ones(4), torch.arange(4), StepInfo())
+    module = IMTLG().build((), 0)
+    weights = module(jacobian @ jacobian.T, stats)
+    monkeypatch.setattr("mtlkit.weightings.imtl_g.on_floats", lambda gramian: False)
+    torch.testing.assert_close(weights, module(jacobian @ jacobian.T, stats))

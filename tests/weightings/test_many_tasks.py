@@ -5,6 +5,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mtlkit.weightings.solvers import bargaining, simplex
+from mtlkit.weightings.solvers.active_set import minimize_on_simplex
 
 COUNTS = (2, 4, 10, 40, 100)
 MOST = 2000
@@ -84,3 +85,36 @@ def test_the_bargain_holds(tasks, kind, power):
     assert operations.count <= MOST
     ones = torch.ones(tasks, dtype=torch.float64)
     torch.testing.assert_close(gramian @ weights * weights**power, ones, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("tasks", [2, 4, 8])
+def test_few_tasks_have_the_same_weights_on_floats_and_on_tensors(tasks, kind):
+    """On a CPU, few tasks are solved on floats; the solvers of a GPU are exact as well."""
+    gramian = gramian_of_kind(kind, tasks)
+    gramian[0] = gramian[:, 0] = gramian[-1]  # two equal gradients
+    gramian[0, 0] = gramian[-1, -1]
+    mean = gramian.mean(dim=1)
+    for slope, radius in ((torch.zeros_like(mean), 1.0), (mean, 0.7 * mean.mean().sqrt().item())):
+
+        def value(weights, slope=slope, radius=radius):
+            return slope @ weights + radius * (weights @ gramian @ weights).clamp(min=0).sqrt()
+
+        floats = minimize_on_simplex(gramian.tolist(), slope.tolist(), radius)
+        floats = torch.tensor(floats, dtype=torch.float64)
+        if slope.any():
+            tensors = simplex.conflict_averse(gramian, torch.tensor(radius).double())
+        else:
+            tensors = simplex.min_norm_among_supports(gramian)
+        assert floats.sum().item() == pytest.approx(1)
+        assert (floats >= 0).all()
+        torch.testing.assert_close(value(floats), value(tensors), rtol=1e-6, atol=1e-6)
+    if kind != "dependent":
+        expected = bargaining.bargain_of_tensors(gramian, 0.5)
+        torch.testing.assert_close(bargaining.bargain(gramian, 0.5), expected, rtol=1e-6, atol=0)
+
+
+def test_floats_continue_without_gradients_and_report_what_is_not_finite():
+    assert minimize_on_simplex([[0.0, 0.0], [0.0, 1.0]], [0.0, 0.0], 1.0) == [1.0, 0.0]
+    wrong = minimize_on_simplex([[float("nan"), 0.0], [0.0, 1.0]], [0.0, 0.0], 1.0)
+    assert all(weight != weight for weight in wrong)

@@ -1,5 +1,6 @@
 """The wheels, not only the checkout: built, installed into a fresh environment, and used."""
 
+import json
 import os
 import subprocess
 import sys
@@ -195,22 +196,21 @@ def outside(tmp_path_factory) -> Path:
     return folder
 
 
-def checked(command: list[object], folder: Path) -> str:
-    """What a type checker says; it says more, and fails, where there is something wrong."""
+def test_pyright_knows_the_types_of_the_installed_wheels(python, outside):
     done = subprocess.run(
-        list(map(str, command)), cwd=folder, capture_output=True, text=True, check=False,
+        [sys.executable, "-m", "basedpyright", "--level", "error", "--outputjson",
+         "--pythonpath", str(python), "right.py", "wrong.py"],
+        cwd=outside, capture_output=True, text=True, check=False,
         env={**os.environ, "PYTHONPATH": ""},
     )  # fmt: skip
-    return done.stdout + done.stderr
-
-
-def test_pyright_knows_the_types_of_the_installed_wheels(python, outside):
-    pyright = [sys.executable, "-m", "basedpyright", "--level", "error", "--pythonpath", python]
-    said = checked([*pyright, "right.py"], outside)
-    assert "0 errors" in said, said
-    said = checked([*pyright, "wrong.py"], outside)
-    assert "reportIncompatibleMethodOverride" in said, said
-    assert "reportArgumentType" in said
-    assert "reportCallIssue" in said
-    assert 'Cannot access attribute "wieghtings" for class "Registrar"' in said
-    assert '"type[Wrong]" is not assignable to "type[Weighting]"' in said.replace("\xa0", " ")
+    said = json.loads(done.stdout)
+    assert said["summary"]["filesAnalyzed"] == 2, done.stderr
+    errors = said["generalDiagnostics"]
+    assert {Path(error["file"]).name for error in errors} == {"wrong.py"}, errors
+    rules = {error["rule"] for error in errors}
+    assert rules >= {
+        "reportIncompatibleMethodOverride", "reportArgumentType", "reportCallIssue",
+    }  # fmt: skip
+    messages = "\n".join(error["message"].replace("\xa0", " ") for error in errors)
+    assert 'Cannot access attribute "wieghtings" for class "Registrar"' in messages
+    assert '"type[Wrong]" is not assignable to "type[Weighting]"' in messages

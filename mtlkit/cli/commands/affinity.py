@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from mtlkit.cli import current_catalog
-from mtlkit.cli.options import set_option
+from mtlkit.cli.options import folder_option, set_option
 from mtlkit.plugins.command_options import cache_option
 from mtlkit.printable import echo
 
@@ -21,18 +21,12 @@ from mtlkit.printable import echo
     "--every", type=click.IntRange(min=1), default=10, show_default=True,
     help="Updates from one measurement to the next.",
 )  # fmt: skip
-@click.option(
-    "--out", type=click.Path(path_type=Path), metavar="DIR",
-    help="Also write the affinities, their picture, and a recipe for each group to this folder.",
-)  # fmt: skip
+@folder_option(
+    "Also write the affinities, their picture, and a recipe for each group to this folder."
+)
 @cache_option
 def affinity(
-    recipe: Path,
-    overrides: tuple[str, ...],
-    groups: int,
-    every: int,
-    out: Path | None,
-    cache: Path,
+    recipe: Path, overrides: tuple[str, ...], groups: int, every: int, out: Path | None, cache: Path
 ) -> None:
     """Train RECIPE in memory, measure how much a step for one task reduces the loss of another.
 
@@ -40,7 +34,7 @@ def affinity(
     al. 2021). The network of the training is not kept.
     """
     from mtlkit.atomic_files import make_folder, write_file
-    from mtlkit.cli.commands.list import aligned
+    from mtlkit.cli.commands.list import echo_table
     from mtlkit.data.source import Loading
     from mtlkit.errors import RecipeError
     from mtlkit.recipe_io import dump_recipe, load_recipe
@@ -58,21 +52,25 @@ def affinity(
         (task, *("-" if i == j else f"{100 * value:.3g}" for j, value in enumerate(row)))
         for i, (task, row) in enumerate(zip(result.tasks, result.values, strict=True))
     ]
-    for line in aligned([("", *result.tasks), *rows]):
-        echo(line)
+    echo_table([("", *result.tasks), *rows])
     proposed = result.groups(groups)
     for number, group in enumerate(proposed, start=1):
         echo(f"group {number}: {', '.join(group)}")
     if out is None:
         return
     make_folder(out)
+    recipes = set(out.glob("group-*.yaml"))  # of an earlier call
     for number, group in enumerate(proposed, start=1):
         try:
             text = dump_recipe(recipe_of_group(chosen, group), catalog)
         except RecipeError as cause:
             echo(f"group {number} has no recipe: {cause}")
         else:
-            write_file(out / f"group-{number}.yaml", text.encode())
+            path = out / f"group-{number}.yaml"
+            write_file(path, text.encode())
+            recipes.discard(path)
+    for path in recipes:
+        path.unlink(missing_ok=True)
     write_file(out / "affinity.svg", draw_affinity(result.tasks, result.values).encode())
     values = [[None if x != x else x for x in row] for row in result.values]
     facts = {"tasks": result.tasks, "values": values, "groups": proposed, "updates": result.updates}

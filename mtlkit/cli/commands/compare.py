@@ -10,7 +10,8 @@ import click
 from click.core import ParameterSource
 
 from mtlkit.cli import current_catalog
-from mtlkit.cli.commands.list import aligned
+from mtlkit.cli.commands.list import echo_table
+from mtlkit.cli.options import folder_option, quiet_option
 from mtlkit.plugins.command_options import cache_option
 from mtlkit.printable import echo
 
@@ -25,12 +26,9 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("what", type=click.Path(path_type=Path))
 @click.argument("other", type=click.Path(path_type=Path), required=False)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="The study's folder; by default runs/ and the file's name. One that holds the study "
-    "already is resumed.",
+@folder_option(
+    "The study's folder; by default runs/ and the file's name. One that holds the study "
+    "already is resumed."
 )
 @click.option(
     "--workers",
@@ -58,7 +56,7 @@ if TYPE_CHECKING:
 @click.option("--retry-failed", is_flag=True, help="Make the runs that failed once more.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and its time; write nothing.")
 @cache_option
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@quiet_option
 def compare(
     what: Path,
     other: Path | None,
@@ -110,8 +108,7 @@ def compare(
     )
     folder = StudyFolder(result.path)
     for table in summary(folder):
-        for line in aligned(table):
-            echo(line)
+        echo_table(table)
         echo()
     _print_sections(folder, catalog)
     echo(f"report:  {folder.report}", f"results: {folder.results}")
@@ -132,8 +129,7 @@ def _print_sections(folder: "StudyFolder", catalog: "Catalog") -> None:
                     echo(*(f"  {line}" for line in block.text.split("\n")))
                 elif isinstance(block, TableBlock):
                     rows = [tuple(map(number, row)) for row in (block.header, *block.rows)]
-                    for line in aligned(rows):
-                        echo(f"  {line}")
+                    echo_table(rows, indent="  ")
             echo()
 
 
@@ -177,8 +173,7 @@ def _show_differences(one: Path, other: Path) -> None:
         echo(title)
         if not rows:
             echo("  no difference")
-        for line in aligned([(f"  {name}", *cells) for name, *cells in rows]) if rows else ():
-            echo(line)
+        echo_table(rows, indent="  ")
         echo()
 
 
@@ -210,8 +205,7 @@ def _show_plan(
     for row in estimates:
         counts = (row.trials, row.finals, row.left)
         rows.append((row.problem, row.method, *map(str, counts), duration(row.seconds)))
-    for line in aligned(rows):
-        echo(line)
+    echo_table(rows)
     left, seconds = sum(row.left for row in estimates), sum(row.seconds for row in estimates)
     with contextlib.closing(executor_config.executor()) as executor:
         workers = executor.slots

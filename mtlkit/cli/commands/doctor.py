@@ -89,7 +89,7 @@ def doctor(names: tuple[str, ...], timeout: float) -> int:
     findings = [examined(plugin, installed, timeout) for plugin in _chosen(names, installed)]
     _compare_commands(findings)
     for finding in findings:
-        _print_diagnosis(finding)
+        echo(*_lines(finding))
     stale = sorted(read_disabled() - {plugin.namespace for plugin in installed})
     if stale and not names:
         echo(f"disabled but not installed: {', '.join(stale)}")
@@ -224,11 +224,6 @@ def _compare_commands(findings: Sequence[PluginDiagnosis]) -> None:
             if name in owners:
                 finding.problems.append(f"the command {name!r} belongs to {owners[name].origin}")
             owners.setdefault(name, finding.plugin)
-
-
-def _print_diagnosis(finding: PluginDiagnosis) -> None:
-    for line in _lines(finding):
-        echo(line)
 
 
 def _lines(finding: PluginDiagnosis) -> Iterator[str]:

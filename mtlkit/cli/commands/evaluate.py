@@ -5,9 +5,9 @@ from pathlib import Path
 import click
 
 from mtlkit.cli import current_catalog
+from mtlkit.cli.commands.train import print_metrics
 from mtlkit.cli.options import beside_option
 from mtlkit.plugins.command_options import cache_option
-from mtlkit.printable import echo
 
 
 @click.command()
@@ -23,13 +23,9 @@ from mtlkit.printable import echo
 def evaluate(run: Path, beside: tuple[Path, ...], cache: Path, accept: tuple[str, ...]) -> None:
     """Evaluate the finished RUN again: print its metrics and write its report."""
     from mtlkit.data.source import Loading
-    from mtlkit.report.numbers import number
     from mtlkit.runs.evaluate import evaluate as evaluate
 
     done = evaluate(
         run, beside, catalog=current_catalog(), loading=Loading(cache=cache), accept=accept
     )
-    width = max(map(len, done.metrics), default=0)
-    for name, value in done.metrics.items():
-        echo(f"{name:{width}}  {number(value):>8}")
-    echo("", f"report: {done.report}")
+    print_metrics(done)

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from mtlkit.cli import current_catalog
-from mtlkit.cli.commands.list import aligned
+from mtlkit.cli.commands.list import echo_table
 from mtlkit.cli.options import set_option
 from mtlkit.printable import echo
 
@@ -21,12 +21,10 @@ def explain(recipe: Path, overrides: tuple[str, ...]) -> None:
 
     catalog = current_catalog()
     written = read_recipe(recipe, catalog, overrides)
-    for line in aligned(option_sources(written, catalog)):
-        echo(line)
+    echo_table(option_sources(written, catalog))
     echo("", "losses of a step")
     terms = written.recipe.terms()
     rows = [(term.name, f"{term.role.value} task", nouns(term.targets)) for term in terms]
-    for line in aligned(rows):
-        echo(f"  {line}")
+    echo_table(rows, indent="  ")
     for note in written.recipe.notes():
         echo("", f"note: {note}")

@@ -21,8 +21,7 @@ def list_components(family: str | None) -> None:
     for plural, registry in registries.items():
         rows = [(e.name, e.summary, str(e.origin)) for e in registry]
         echo(plural)
-        for line in aligned(rows) or ["(none)"]:
-            echo(f"  {line}")
+        echo_table(rows or [("(none)",)], indent="  ")
         echo()
 
 
@@ -57,9 +56,7 @@ def find_component(catalog: Catalog, name: str) -> tuple[str, Registry[Any], str
     known = [entry.name for registry in catalog.families().values() for entry in registry]
     hint = did_you_mean(name, known) or ";"
     raise UnknownComponentError(
-        f"no component named {name!r}{hint} `mtlkit list` shows all",
-        family="component",
-        name=name,
+        f"no component named {name!r}{hint} `mtlkit list` shows all", family="component", name=name
     )
 
 
@@ -80,10 +77,9 @@ def _candidates(catalog: Catalog, name: str) -> Iterator[tuple[str, Registry[Any
             yield plural, registry, bare
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the rows of a table as lines, every column as wide as its widest cell."""
+def echo_table(rows: Sequence[Sequence[str]], indent: str = "") -> None:
+    """Print the rows of a table, every column as wide as its widest cell."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+    for row in rows:
+        cells = (f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
+        echo(indent + "  ".join(cells).rstrip())

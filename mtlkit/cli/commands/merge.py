@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from mtlkit.cli import current_catalog
+from mtlkit.cli.commands.train import print_metrics
 from mtlkit.plugins.command_options import cache_option
-from mtlkit.printable import echo
 
 
 @click.command()
@@ -33,7 +33,6 @@ def merge(
     """
     from mtlkit.data.source import Loading
     from mtlkit.errors import RunError
-    from mtlkit.report.numbers import number
     from mtlkit.runs.merge import merge_runs
 
     if base is not None and scale is None:
@@ -41,7 +40,4 @@ def merge(
     done = merge_runs(
         runs, out, scale=scale, base=base, catalog=current_catalog(), loading=Loading(cache=cache)
     )
-    width = max(map(len, done.metrics), default=0)
-    for name, value in done.metrics.items():
-        echo(f"{name:{width}}  {number(value):>8}")
-    echo("", f"report: {done.report}")
+    print_metrics(done)

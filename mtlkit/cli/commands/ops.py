@@ -10,7 +10,7 @@ import click
 
 from mtlkit.atomic_files import write_file
 from mtlkit.cli import current_catalog
-from mtlkit.cli.commands.list import aligned
+from mtlkit.cli.commands.list import echo_table
 from mtlkit.errors import ImplementationError, MtlkitError
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.plugins.command_options import OutputFile
@@ -19,7 +19,6 @@ from mtlkit.printable import echo
 if TYPE_CHECKING:
     from mtlkit.ops.dispatch.choice import Candidate
     from mtlkit.ops.dispatch.implementation import Op
-    from mtlkit.ops.dispatch.table import OpTable
 
 SIZE = click.IntRange(min=1, max=2**40)
 """The sizes of an op's inputs."""
@@ -46,7 +45,7 @@ def list_ops() -> None:
     catalog, usual = current_catalog(), Request(512, 512, 200, device=device)
     for entry in catalog.ops:
         try:
-            with use(_table_of(catalog)):
+            with use(catalog.op_table):
                 candidates = explain(catalog.ops.get(entry.name), usual)
         except MtlkitError as cause:
             echo(f"{entry.name}: unavailable: {cause}", "")
@@ -58,8 +57,7 @@ def list_ops() -> None:
             for candidate in candidates
             for name, *cells in _rows([candidate])
         ]
-        for line in aligned(rows):
-            echo(f"  {line}")
+        echo_table(rows, indent="  ")
         echo()
     for entry in catalog.implementations:
         try:
@@ -107,14 +105,13 @@ def explain(
     request = Request(
         rows, features, classes, getattr(torch, dtype), device, not forward_only, reduction, parts
     )
-    with use(_table_of(current_catalog())):
+    with use(current_catalog().op_table):
         explained = find_op(op)
         if argument is not None:
             choose(explained, request, argument)  # its error states why it cannot run
         candidates = explain(explained, request, argument)
     header = ("implementation", "time", "memory", "")
-    for line in aligned([header, *_rows(candidates)]):
-        echo(line)
+    echo_table([header, *_rows(candidates)])
     text = device_text(device)
     echo("", f"times and memory beyond inputs and gradients are estimates for {text}")
 
@@ -160,11 +157,6 @@ def tune(
     table = tuned(_usable_ops(current_catalog()), sizes, report)
     write_file(out, f"{json.dumps(table, indent=1)}\n".encode())
     echo("", f"wrote {out}; MTLKIT_OPS_TABLE={out} makes the choice go by it")
-
-
-def _table_of(catalog: Catalog) -> "OpTable":
-
-    return catalog.op_table
 
 
 def _usable_ops(catalog: Catalog) -> "Iterator[Op]":

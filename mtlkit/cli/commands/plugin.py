@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import click
 
-from mtlkit.atomic_files import make_folder, write_file, write_folder
+from mtlkit.atomic_files import TEMPORARY, make_folder, write_file, write_folder
 from mtlkit.errors import InvalidNameError, MtlkitError
 from mtlkit.plugins import hooks
 from mtlkit.plugins.families import FAMILIES, Family
@@ -34,11 +34,7 @@ EXAMPLES = (
         "heads", "cosine", "CosineClassifier", "cosine", "classes by the cosine of an angle"
     ),
     ScaffoldExample(
-        "heads",
-        "charbonnier",
-        "Charbonnier",
-        "charbonnier",
-        "numbers of pixels, robustly",
+        "heads", "charbonnier", "Charbonnier", "charbonnier", "numbers of pixels, robustly"
     ),
     ScaffoldExample(
         "heads", "label_margins", "LabelMargins", "label-margins", "several labels by a margin"
@@ -117,7 +113,10 @@ class Start:
             yield "tests/test_conformance.py", "test_conformance.py"
 
     def write(self, folder: Path) -> None:
-        """Write every file into the new or empty `folder`; raise `RunError` if that fails."""
+        """Write every file into the new or empty `folder`; raise `RunError` if that fails.
+
+        The folder may hold some of these files: those of a call that was stopped.
+        """
         import jinja2
 
         environment = jinja2.Environment(
@@ -149,6 +148,10 @@ class Start:
         if not folder.exists():
             write_folder(folder, contents)
             return
+        for file in (path for path in folder.rglob("*") if not path.is_dir()):
+            ours = contents.get(file.relative_to(folder).as_posix())
+            if not file.name.startswith(TEMPORARY) and (ours is None or file.read_bytes() != ours):
+                raise MtlkitError(f"{folder}: is not empty; give another folder with --out")
         for path, content in contents.items():  # the folder may be the working directory
             make_folder((folder / path).parent)
             write_file(folder / path, content)
@@ -194,8 +197,6 @@ def new(name: str, out: Path | None, **options: bool) -> None:
     examples = tuple(example for example in EXAMPLES if example.plural in plurals)
     start = Start(name, examples, hooks=everything or options[HOOKS])
     folder = out or Path(start.distribution)
-    if folder.exists() and any(folder.iterdir()):
-        raise MtlkitError(f"{folder}: is not empty; give another folder with --out")
     start.write(folder)
     echo(f"{folder}: {len(list(start.files()))} files; now", f"  cd {folder}")
     echo("  pip install --editable '.[dev]'", "  pytest")

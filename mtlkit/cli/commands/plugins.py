@@ -13,7 +13,7 @@ from mtlkit.errors import MtlkitError, UnknownComponentError, did_you_mean
 from mtlkit.plugins.catalog import Catalog, PluginRecord, PluginStatus
 from mtlkit.plugins.disabled import disabled_file, read_disabled, write_disabled
 from mtlkit.plugins.discovery import InstalledPlugin, installed_plugins
-from mtlkit.printable import echo
+from mtlkit.printable import echo, echo_data
 
 
 @click.group(invoke_without_command=True)
@@ -34,7 +34,7 @@ def list_plugins(as_json: bool = False) -> None:
     catalog = current_catalog()
     if as_json:
         text = json.dumps([_as_json(catalog, record) for record in catalog.plugins], indent=1)
-        echo(*text.split("\n"))
+        echo_data(f"{text}\n")
         return
     if not catalog.plugins:
         echo("no plugin is installed")

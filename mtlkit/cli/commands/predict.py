@@ -1,12 +1,13 @@
 """``mtlkit predict``: apply a trained model to new samples."""
 
+import sys
 from pathlib import Path
 
 import click
 
 from mtlkit.cli import current_catalog
 from mtlkit.plugins.command_options import OutputFile, cache_option
-from mtlkit.printable import echo
+from mtlkit.printable import echo, echo_data
 
 
 @click.command()
@@ -28,12 +29,13 @@ def predict(run: Path, source: Path, out: Path | None, device: str, cache: Path)
     """Predict the samples of INPUT with the model of RUN.
 
     INPUT is a table, an image or a folder, as the data source of the run reads it, without labels.
-    Maps are files next to the output table.
+    Maps are files next to the output table. In an output table in CSV, text that a spreadsheet
+    would run as a formula begins with an apostrophe; a pipe gets the text as it is.
     """
     from mtlkit.data.source import Loading
     from mtlkit.errors import DataError
     from mtlkit.runs.prediction.predict import load_model
-    from mtlkit.runs.prediction.write_predictions import csv_bytes, table_writer, write_predictions
+    from mtlkit.runs.prediction.write_predictions import csv_text, table_writer, write_predictions
 
     if out is not None:
         table_writer(out)  # refuses another suffix before the work starts
@@ -50,4 +52,4 @@ def predict(run: Path, source: Path, out: Path | None, device: str, cache: Path)
         raise DataError(
             f"{source}: the task {next(iter(predicted.maps))!r} predicts maps; set --out"
         )
-    echo(*csv_bytes(predicted.rows()).decode().rstrip("\n").split("\n"))
+    echo_data(csv_text(predicted.rows(), safe=sys.stdout.isatty()))

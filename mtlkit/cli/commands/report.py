@@ -6,6 +6,7 @@ import click
 
 from mtlkit.cli import current_catalog
 from mtlkit.cli.options import beside_option
+from mtlkit.plugins.command_options import OutputFile
 from mtlkit.printable import echo
 
 
@@ -14,7 +15,7 @@ from mtlkit.printable import echo
 @beside_option
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=OutputFile(),
     metavar="FILE",
     help="The file to write; by default report.html in RUN.",
 )

@@ -6,7 +6,7 @@ import click
 
 from mtlkit.cli import current_catalog
 from mtlkit.cli.commands.train import print_files
-from mtlkit.cli.options import accept_option, beside_option
+from mtlkit.cli.options import accept_option, beside_option, quiet_option
 from mtlkit.plugins.command_options import cache_option
 
 
@@ -15,7 +15,7 @@ from mtlkit.plugins.command_options import cache_option
 @beside_option
 @cache_option
 @accept_option
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@quiet_option
 def resume(
     run: Path, beside: tuple[Path, ...], cache: Path, accept: tuple[str, ...], quiet: bool
 ) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from mtlkit.cli.commands.list import aligned
+from mtlkit.cli.commands.list import echo_table
 from mtlkit.printable import echo
 
 
@@ -64,8 +64,7 @@ def runs(
     if not rows:
         raise RunError(f"{folder}: holds no run; `mtlkit train RECIPE` writes one")
     header = ("folder", "kind", "state", "step", "weighting", "metrics", "trained", "changed")
-    for line in aligned([header, *rows]):
-        echo(line)
+    echo_table([header, *rows])
     if opens:
         import webbrowser
 

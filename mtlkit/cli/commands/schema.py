@@ -8,7 +8,7 @@ import click
 from mtlkit.atomic_files import write_file
 from mtlkit.cli import current_catalog
 from mtlkit.plugins.command_options import OutputFile
-from mtlkit.printable import echo
+from mtlkit.printable import echo, echo_data
 
 
 @click.command()
@@ -28,7 +28,7 @@ def schema(out: Path | None) -> None:
 
     text = json.dumps(recipe_schema(current_catalog()), indent=1, ensure_ascii=False)
     if out is None:
-        echo(*text.split("\n"))
+        echo_data(f"{text}\n")
         return
     write_file(out, f"{text}\n".encode())
     echo(f"first line of a recipe: # yaml-language-server: $schema={out}")

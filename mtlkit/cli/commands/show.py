@@ -5,7 +5,7 @@ import inspect
 import click
 
 from mtlkit.cli import current_catalog
-from mtlkit.cli.commands.list import aligned, find_component
+from mtlkit.cli.commands.list import echo_table, find_component
 from mtlkit.printable import echo
 
 
@@ -32,8 +32,7 @@ def show(name: str) -> None:
         return
     rows = option_rows(options_of(component), catalog)
     echo("options" if rows else "no options")
-    for line in aligned(rows):
-        echo(f"  {line}")
+    echo_table(rows, indent="  ")
     if plural in RECIPE_PATHS:
         text = snippet(catalog, plural, name, component)
         echo("", "in a recipe", *text.rstrip("\n").split("\n"))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mtlkit.cli import current_catalog
-from mtlkit.cli.options import beside_option, set_option
+from mtlkit.cli.options import beside_option, folder_option, quiet_option, set_option
 from mtlkit.plugins.command_options import cache_option
 from mtlkit.printable import echo
 
@@ -21,19 +21,24 @@ def print_files(run: "Run") -> None:
         echo(f"model:  {run.model}", f"report: {run.report}")
 
 
+def print_metrics(run: "Run") -> None:
+    """Print the metrics of an evaluated run, and the file of its report."""
+    from mtlkit.report.numbers import number
+
+    width = max(map(len, run.metrics), default=0)
+    for name, value in run.metrics.items():
+        echo(f"{name:{width}}  {number(value):>8}")
+    echo("", f"report: {run.report}")
+
+
 @click.command()
 @click.argument("recipe", type=click.Path(path_type=Path))
 @set_option
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="The run's folder, new or empty; by default runs/ and the recipe's name.",
-)
+@folder_option("The run's folder, new or empty; by default runs/ and the recipe's name.")
 @click.option("--or-resume", is_flag=True, help="Resume the run of RECIPE in DIR if it has begun.")
 @beside_option
 @cache_option
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@quiet_option
 def train(
     recipe: Path,
     overrides: tuple[str, ...],

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from mtlkit.cli import current_catalog
-from mtlkit.cli.options import set_option
+from mtlkit.cli.options import folder_option, quiet_option, set_option
 from mtlkit.plugins.command_options import cache_option
 from mtlkit.printable import echo
 
@@ -32,14 +32,9 @@ from mtlkit.printable import echo
 @click.option(
     "--seed", type=click.IntRange(0, 2**64 - 1), default=0, help="The seed of the search."
 )
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="The search's folder; by default runs/, the recipe's name and -tuned.",
-)
+@folder_option("The search's folder; by default runs/, the recipe's name and -tuned.")
 @cache_option
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@quiet_option
 def tune(
     recipe: Path,
     overrides: tuple[str, ...],

@@ -1,5 +1,6 @@
 """Power analysis: seeds needed to show a difference, and the difference that seeds can show."""
 
+import bisect
 import math
 
 from scipy import stats
@@ -25,12 +26,11 @@ def seeds_needed(difference: float, std: float, alpha: float) -> int | None:
     """
     if difference == 0 or _power(abs(difference), std, MOST_SEEDS, alpha) < POWER:
         return None
-    low, high = 1, MOST_SEEDS  # too few; enough
-    while high - low > 1:
-        middle = (low + high) // 2
-        enough = _power(abs(difference), std, middle, alpha) >= POWER
-        low, high = (low, middle) if enough else (middle, high)
-    return high
+
+    def power(seeds: int) -> float:
+        return _power(abs(difference), std, seeds, alpha)
+
+    return bisect.bisect_left(range(MOST_SEEDS), POWER, lo=2, key=power)
 
 
 def detectable(std: float, seeds: int, alpha: float) -> float | None:

@@ -89,7 +89,8 @@ def headline(evidence: Evidence) -> str:
         better = [c for c in better if role == "equal" or c.method not in BASELINE_ROLES]
         if better and role != "single-task":
             where = _where(better, len(study.problems))
-            clauses.append(f"{listed(where)} {_beat(where)} {SPOKEN[role]}")
+            beat = "beats" if len(where) == 1 else "beat"
+            clauses.append(f"{listed(where)} {beat} {SPOKEN[role]}")
         elif role != "single-task":
             clauses.append(f"no method is shown to beat {SPOKEN[role]}")
     if not clauses:
@@ -97,10 +98,6 @@ def headline(evidence: Evidence) -> str:
     sentence = "; ".join(clauses)
     start = "No" if sentence.startswith("no ") else sentence[:2]  # keep the case of a method's name
     return f"{start}{sentence[2:]}."
-
-
-def _beat(names: Sequence[str]) -> str:
-    return "beats" if len(names) == 1 else "beat"
 
 
 def _where(better: Sequence[PairedComparison], problems: int) -> list[str]:
@@ -121,7 +118,9 @@ def _statements(evidence: Evidence, problem: str) -> list[Statement]:
         if reference is None:
             reason = study.without.get(role)
             why = f"left out: {reason}" if reason else "not part of this study"
-            statements.append(Statement(StatementKind.LIMIT, f"{_name(role)} {_is(role)} {why}."))
+            name, verb = SPOKEN[role], "are" if role == "equal" else "is"
+            text = f"{name[0].upper()}{name[1:]} {verb} {why}."
+            statements.append(Statement(StatementKind.LIMIT, text))
         else:
             mine = family.against(problem, reference)
             unsaid = [] if mine else worthless_baseline(study, problem, reference)
@@ -254,11 +253,3 @@ def _placebo(evidence: Evidence, problem: str) -> list[Statement]:
             f"says here may be chance.",
         )
     ]
-
-
-def _name(role: str) -> str:
-    return SPOKEN[role][0].upper() + SPOKEN[role][1:]
-
-
-def _is(role: str) -> str:
-    return "are" if role == "equal" else "is"

@@ -3,7 +3,7 @@
 import statistics
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 
@@ -55,13 +55,10 @@ class ConsoleReporter:
         same_problem = [other for other in known if other.problem == record.problem]
         same_method = [other for other in same_problem if other.method == record.method]
         for others in (same_method, same_problem, known):
-            seconds = self._of(others)
+            seconds = [self._seconds[r.key] for r in others if r.key in self._seconds]
             if seconds:
                 return statistics.median(seconds)
         return 0.0
-
-    def _of(self, records: Iterable[Record]) -> list[float]:
-        return [self._seconds[r.key] for r in records if r.key in self._seconds]
 
     def _print(self, line: str) -> None:
         if self._console is not None:

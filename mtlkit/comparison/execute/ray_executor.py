@@ -10,7 +10,7 @@ from mtlkit.comparison.execute.executor import Executor
 from mtlkit.comparison.execute.executor_config import ExecutorConfig
 from mtlkit.comparison.execute.worker import Job, Outcome, run_job
 from mtlkit.data.memory_limit import GIB
-from mtlkit.errors import MissingExtraError, RunError, error_text
+from mtlkit.errors import RunError, error_text, import_extra
 from mtlkit.recipe import Train
 
 CONNECT = 10.0
@@ -170,10 +170,4 @@ def _crash_text(run: Path) -> str:
 
 def require_ray() -> Any:
     """Return the module of Ray; `MissingExtraError` if it is not installed."""
-    try:
-        import ray
-    except ImportError as cause:
-        raise MissingExtraError(
-            "a comparison on Ray needs Ray, which is not installed; run `pip install 'mtlkit[ray]'`"
-        ) from cause
-    return ray
+    return import_extra("ray", "a comparison on Ray", "Ray", "ray")

@@ -116,12 +116,10 @@ class Runner:
         for following in sorted(ready, key=_turn):
             if len(self._begun) >= self.executor.slots:
                 return settled
-            if not self._is_known(following.record.key):
+            known = (self._begun, self._records, self._scores, self._lost)
+            if not any(following.record.key in keys for keys in known):
                 settled |= self._begin(following)
         return settled
-
-    def _is_known(self, key: str) -> bool:
-        return any(key in known for known in (self._begun, self._records, self._scores, self._lost))
 
     def _begin(self, following: ReadyRun) -> bool:
         """Start a run, or settle it and return True if it exists already or cannot run."""

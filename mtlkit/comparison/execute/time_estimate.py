@@ -1,7 +1,8 @@
 """Estimate of the time of a comparison, from a few steps of each method on each problem."""
 
+import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import attrs
 import torch
@@ -85,12 +86,9 @@ def _costs(comparison: Comparison, known: Mapping[str, Record], loading: Loading
         ]
         key = (method_job.problem, method_job.method.name, method_job.task)
         base = comparison.problems[method_job.problem].base
-        costs[key] = _seconds(finished) or probe(method_job, attrs.evolve(loading, base=base))
+        mean = statistics.fmean(record.seconds for record in finished) if finished else 0.0
+        costs[key] = mean or probe(method_job, attrs.evolve(loading, base=base))
     return costs
-
-
-def _seconds(finished: Sequence[Record]) -> float:
-    return sum(record.seconds for record in finished) / len(finished) if finished else 0.0
 
 
 def probe(method_job: MethodJob, loading: Loading) -> float:

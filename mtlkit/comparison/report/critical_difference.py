@@ -1,6 +1,6 @@
 """The critical-difference diagram as SVG."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
 
 import pandas as pd
@@ -20,12 +20,15 @@ def draw_critical_difference(ranking: Ranking, colors: Mapping[str, str], identi
     if len(methods) < 2:
         return ""
     ink = Placeholders([INK])[INK]
+    significance = [[ranking.adjusted.get((a, b), 1.0) for b in methods] for a in methods]
+    half = (len(methods) + 1) // 2  # the library draws the better half best first
+    drawing_order = [*methods[:half], *reversed(methods[half:])]
     marks = {method: f"#0103{number:02x}" for number, method in enumerate(methods)}
     with svg_figure((8.6, 1.3 + 0.15 * len(methods)), identifier) as figure:
         axes = figure.add_subplot()
         drawn = critical_difference_diagram(
             dict(ranking.ranks),
-            _significance(ranking, methods),
+            pd.DataFrame(significance, index=methods, columns=methods),
             ax=axes,
             color_palette=marks,
             label_fmt_left="{label}  {rank:.1f}",
@@ -37,7 +40,7 @@ def draw_critical_difference(ranking: Ranking, colors: Mapping[str, str], identi
         axes.tick_params(colors=ink, length=3)
         axes.spines["top"].set_color(ink)
         for artists in (drawn["markers"], drawn["elbows"], drawn["labels"]):
-            for artist, method in zip(artists, _drawing_order(methods), strict=True):
+            for artist, method in zip(artists, drawing_order, strict=True):
                 artist.set_gid(f"group-{methods.index(method)}")
         svg = to_svg(figure)
     for number, method in enumerate(methods):
@@ -45,14 +48,3 @@ def draw_critical_difference(ranking: Ranking, colors: Mapping[str, str], identi
         svg = svg.replace(marks[method], colors[method])
     title = f"Critical-difference diagram of {len(methods)} methods"
     return inline(svg, identifier, title, {INK: ink})
-
-
-def _significance(ranking: Ranking, methods: Sequence[str]) -> pd.DataFrame:
-    matrix = [[ranking.adjusted.get((a, b), 1.0) for b in methods] for a in methods]
-    return pd.DataFrame(matrix, index=list(methods), columns=list(methods))
-
-
-def _drawing_order(methods: Sequence[str]) -> list[str]:
-    """Return the order of the library: the better half best first, the rest worst first."""
-    half = (len(methods) + 1) // 2
-    return [*methods[:half], *reversed(methods[half:])]

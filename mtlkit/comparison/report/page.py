@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from mtlkit.comparison.analysis.baseline_tests import EVERY_PROBLEM
-from mtlkit.comparison.analysis.evidence import Statement, Verdict
+from mtlkit.comparison.analysis.evidence import Statement
 from mtlkit.comparison.analysis.traces import Traces
 from mtlkit.comparison.analysis.verdict import short_verdict
 from mtlkit.comparison.report.critical_difference import draw_critical_difference
@@ -95,13 +95,10 @@ def _words(narrative: Narrative) -> list[PageBlock]:
     blocks: list[PageBlock] = [Text(text=narrative.headline)]
     blocks += [Text(text=line) for line in narrative.left_out()]
     for verdict in narrative.verdicts:
-        blocks += [Heading(_title(verdict)), _findings(verdict.statements)]
+        every = verdict.problem == EVERY_PROBLEM
+        title = "On the mean of all problems" if every else verdict.problem
+        blocks += [Heading(title), _findings(verdict.statements)]
     return blocks
-
-
-def _title(verdict: Verdict) -> str:
-    every = verdict.problem == EVERY_PROBLEM
-    return "On the mean of all problems" if every else verdict.problem
 
 
 def _problem(
@@ -122,11 +119,7 @@ def _problem(
             ("comparisons", "tasks"),
         ),
         ("Task by task", [*task_intervals(study, problem, styles)], ()),
-        (
-            "Trade between tasks",
-            [*choice("Tasks", fronts)],
-            ("hypervolume",),
-        ),
+        ("Trade between tasks", [*choice("Tasks", fronts)], ("hypervolume",)),
         (
             "Cost",
             [cost_and_gain(study, problem, styles), two_budgets(study, problem)],

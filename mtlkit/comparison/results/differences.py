@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from yaml import MappingNode, Node, ScalarNode
 
-from mtlkit.comparison.results.record import Record, Stage, TaskMetric
+from mtlkit.comparison.results.record import Stage, TaskMetric
 from mtlkit.comparison.results.store import StudyFolder, open_study
 from mtlkit.errors import RunError
 from mtlkit.recipe_io.layers import read_text
@@ -78,17 +78,14 @@ def _means(folder: StudyFolder) -> dict[str, float]:
     """Return the mean of each primary metric, by problem, method and budget."""
     metrics = [TaskMetric(**metric) for metric in read_json(folder.study)["primary_metrics"]]
     values: dict[str, list[float]] = {}
-    for record in folder.records().values():
-        for metric in metrics if _counts(record) else ():
+    records = folder.records().values()
+    for record in (r for r in records if r.stage is Stage.FINAL and r.error is None):
+        for metric in metrics:
             mine = metric.problem == record.problem and record.task in (None, metric.task)
             if mine and metric.metric in record.test:
                 name = f"{record.problem}/{record.method}/{record.budget.value}: {metric.metric}"
                 values.setdefault(name, []).append(record.test[metric.metric])
     return {name: statistics.fmean(scores) for name, scores in values.items()}
-
-
-def _counts(record: Record) -> bool:
-    return record.stage is Stage.FINAL and record.error is None
 
 
 def flat_yaml(path: Path) -> dict[str, str]:

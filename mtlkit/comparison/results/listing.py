@@ -134,7 +134,9 @@ def _run(folder: RunFolder) -> ListedRun:
 def _study(folder: StudyFolder) -> ListedRun:
     study, records = read_json(folder.study), folder.records().values()
     failed = sum(record.error is not None for record in records)
-    state = "running" if is_locked(folder.path) else _how_far(folder)
+    runs, ended = study["runs"], len(records)
+    state = "finished" if ended >= runs else f"{ended} of {runs} runs"
+    state = "running" if is_locked(folder.path) else state
     return ListedRun(
         path=folder.path,
         kind="study",
@@ -144,11 +146,6 @@ def _study(folder: StudyFolder) -> ListedRun:
         date=_changed(folder.study, folder.results),
         report=folder.report,
     )
-
-
-def _how_far(folder: StudyFolder) -> str:
-    ended, all_runs = len(folder.records()), read_json(folder.study)["runs"]
-    return "finished" if ended >= all_runs else f"{ended} of {all_runs} runs"
 
 
 def _changed(*files: Path) -> datetime:

@@ -1,7 +1,6 @@
 """The means of a study, for a first look in a terminal."""
 
 import statistics
-from collections.abc import Iterator
 
 from mtlkit.comparison.results.record import Budget, Record, Stage, TaskMetric
 from mtlkit.comparison.results.store import StudyFolder
@@ -23,18 +22,12 @@ def summary(folder: StudyFolder) -> list[list[tuple[str, ...]]]:
         rows = [(problem, *(metric.metric for metric in primary))]
         for method in study["methods"]:
             finals = [r for r in records if (r.problem, r.method) == (problem, method)]
-            rows.append(
-                (f"  {method}", *(_mean(list(_values(finals, metric))) for metric in primary))
-            )
+            rows.append((f"  {method}", *(_mean(finals, metric) for metric in primary)))
         tables.append(rows)
     return tables
 
 
-def _values(records: list[Record], metric: TaskMetric) -> Iterator[float]:
-    for record in records:
-        if record.task in (None, metric.task) and metric.metric in record.test:
-            yield record.test[metric.metric]
-
-
-def _mean(values: list[float]) -> str:
+def _mean(records: list[Record], metric: TaskMetric) -> str:
+    known = [r.test for r in records if r.task in (None, metric.task)]
+    values = [test[metric.metric] for test in known if metric.metric in test]
     return f"{statistics.fmean(values):.4g} ({len(values)})" if values else "-"

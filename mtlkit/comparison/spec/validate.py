@@ -76,11 +76,7 @@ def _of_primary_metrics(name: str, problem: Compared) -> Iterator[Problem]:
 
 
 def _of_method(
-    name: str,
-    problem: Compared,
-    method: Method,
-    shared: Mapping[str, Searched],
-    catalog: Catalog,
+    name: str, problem: Compared, method: Method, shared: Mapping[str, Searched], catalog: Catalog
 ) -> Iterator[Problem]:
     location = ("methods", method.name)
     tasks = problem.recipe.tasks if method.alone else (None,)

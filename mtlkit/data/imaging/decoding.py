@@ -6,7 +6,6 @@ import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import attrs
 import numpy as np
@@ -18,7 +17,14 @@ from torch import Tensor
 from mtlkit.checksums import checksum
 from mtlkit.data.frame import INTERPOLATIONS, Frame, Region
 from mtlkit.data.imaging.decoder_pool import DecoderPool
-from mtlkit.data.imaging.jpeg import decode_jpeg, jpeg_size, require_whole_jpeg
+from mtlkit.data.imaging.image_stores import LARGEST_FILE, FileStore, Store
+from mtlkit.data.imaging.jpeg import (
+    JpegSizes,
+    Size,
+    decode_jpeg,
+    decode_jpeg_into,
+    require_whole_jpeg,
+)
 from mtlkit.data.imaging.shared_images import SharedImages
 from mtlkit.data.source import Loading
 from mtlkit.errors import DataError
@@ -29,9 +35,6 @@ FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 
 MEMORY = 2 * 1024**3
 """Maximum size of the decoded images kept in memory, in bytes."""
-
-LARGEST_FILE = 1024**3
-"""Maximum size of an image file, in bytes."""
 
 CHUNK = 256
 """Number of images submitted to the threads at a time, to bound memory."""
@@ -61,13 +64,18 @@ def decode_into(
     *,
     region: Region | None = None,
     checked_before: bool = False,
+    sizes: JpegSizes | None = None,
 ) -> None:
-    """Decode an image file as `decode` does, into `pixels` (H, W, C), which are contiguous."""
+    """Decode an image file as `decode` does, into `pixels` (H, W, C), which are contiguous.
+
+    `sizes` are shared by files of the same source.
+    """
     try:
         content = source if isinstance(source, bytes) else read_regular(source, LARGEST_FILE)
         if not content:
             raise DataError("is empty (0 bytes)")
-        if (size := jpeg_size(content)) and _decode_jpeg(pixels, content, frame, region, *size):
+        size = (sizes or JpegSizes()).size(content)
+        if size is not None and _decode_jpeg(pixels, content, frame, region, size):
             return
         with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
             frame.check_size(*opened.size)
@@ -85,16 +93,15 @@ def decode_into(
 
 
 def _decode_jpeg(
-    pixels: NDArray[np.uint8], content: bytes, frame: Frame, region: Region | None, *size: int
+    pixels: NDArray[np.uint8], content: bytes, frame: Frame, region: Region | None, size: Size
 ) -> bool:
     """Decode a JPEG file into `pixels`; return False if it is damaged."""
     height, width, gray = size
     if frame.square is not None:
         frame.check_size(width, height)
     channels = 1 if gray and frame.channels == 1 else 3
-    if (height, width, channels) == pixels.shape and frame.crop is None and region is None:
-        whole = decode_jpeg(content, channels, into=pixels)
-        return whole is not None and whole.shape == pixels.shape
+    if (height, width, channels) == pixels.shape and frame.crop in (None, 1) and region is None:
+        return decode_jpeg_into(pixels, content)
     smallest = None
     if frame.reduce:
         left, top, right, bottom = _center((width, height), frame) or (0, 0, width, height)
@@ -150,44 +157,6 @@ def _eight_bits(image: Image.Image, channels: int) -> Image.Image:
     return image.convert("L" if channels == 1 else "RGB")
 
 
-@runtime_checkable
-class Store(Protocol):
-    """Encoded images by position."""
-
-    def __len__(self) -> int:
-        """Return the number of images, N."""
-
-    def read(self, position: int, /) -> bytes:
-        """Return the encoded image at `position`; `DataError` with the reason if it cannot."""
-
-    def place(self, position: int, /) -> str:
-        """Return the location of the image at `position`, for messages."""
-
-
-@attrs.frozen(eq=False)
-class FileStore:
-    """Image files, by their `names` relative to `folder`."""
-
-    folder: Path
-    names: Sequence[str]
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def read(self, position: int, /) -> bytes:
-        try:
-            return read_regular(self.place(position), LARGEST_FILE)
-        except OSError as cause:
-            raise DataError(f"cannot be read: {cause.strerror or cause}") from cause
-
-    def at(self, positions: Sequence[int]) -> "FileStore":
-        """Return the files at `positions`, in this order."""
-        return FileStore(self.folder, [self.names[position] for position in positions])
-
-    def place(self, position: int, /) -> str:
-        return os.path.join(self.folder, self.names[position])
-
-
 @attrs.frozen(eq=False)
 class StoredImages:
     """Images (N, C, H, W) of a store, decoded by threads on each access.
@@ -202,21 +171,28 @@ class StoredImages:
     positions: Tensor | None = None
     checked_before: bool = True  # the damage is not looked for again
     regions: Sequence[Region | None] | None = None  # of the images of the store
+    _sizes: JpegSizes = attrs.field(init=False, factory=JpegSizes)
 
     def __len__(self) -> int:
         return len(self.store) if self.positions is None else len(self.positions)
 
     def __getitem__(self, index: Tensor) -> Tensor:
         positions = (index if self.positions is None else self.positions[index]).tolist()
-        frame = self.frame
+        frame, regions, sizes = self.frame, self.regions, self._sizes
+        read, checked_before = self.store.read, self.checked_before
         pixels = np.empty((len(positions), frame.height, frame.width, frame.channels), np.uint8)
 
         def one(row: int) -> None:
             try:
-                content = self.store.read(positions[row])
-                region = None if self.regions is None else self.regions[positions[row]]
+                content = read(positions[row])
+                region = None if regions is None else regions[positions[row]]
                 decode_into(
-                    pixels[row], content, frame, region=region, checked_before=self.checked_before
+                    pixels[row],
+                    content,
+                    frame,
+                    region=region,
+                    checked_before=checked_before,
+                    sizes=sizes,
                 )
             except DataError as cause:
                 before = ", though it was readable before" if self.checked_before else ""
@@ -276,12 +252,13 @@ def _decode_all(
     """Decode every image, into `pixels` (N, H, W, C) if they are given; return the errors."""
     rows = np.empty((CHUNK, frame.height, frame.width, frame.channels), np.uint8)
     errors: dict[int, str] = {}
+    sizes = JpegSizes()
 
     def one(position: int) -> None:
         row = rows[position % CHUNK] if pixels is None else pixels[position]
         try:
             region = None if regions is None else regions[position]
-            decode_into(row, store.read(position), frame, region=region)
+            decode_into(row, store.read(position), frame, region=region, sizes=sizes)
         except DataError as cause:
             errors[position] = str(cause)
 

@@ -5,6 +5,7 @@ JPEG has no checksum, so damage that leaves valid codes cannot be detected.
 
 import io
 
+import attrs
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
@@ -19,12 +20,39 @@ METADATA, PIXELS, FRAMES = 0xE1, 0xDA, (0xC0, 0xC1, 0xC2)
 """Markers of segments: Exif or XMP, which may state an orientation, pixels, and the size."""
 
 
-def jpeg_size(content: bytes) -> tuple[int, int, bool] | None:
-    """Return height, width and whether a JPEG file is gray; None if Pillow must decode it.
+Size = tuple[int, int, bool]
+"""Height, width, and whether an image is gray."""
 
-    Pillow decodes other formats and color spaces, rotated and damaged images, and images above its
-    limit of pixels, for which it warns.
+
+@attrs.define(eq=False)
+class JpegSizes:
+    """The sizes of JPEG files, of which the last one is kept with its header.
+
+    An encoder writes the same header for all images of one size and quality. A file that starts
+    with the bytes of the last header has its size, and its segments need not be read.
+
+    >>> JpegSizes().size(b"not a JPEG file")
     """
+
+    _last: tuple[bytes, Size] | None = None  # one attribute, so that threads read both or neither
+
+    def size(self, content: bytes) -> Size | None:
+        """Return the size of a JPEG file; None if Pillow must decode it.
+
+        Pillow decodes other formats and color spaces, rotated and damaged images, and images above
+        its limit of pixels, for which it warns.
+        """
+        last = self._last
+        if last is not None and content.startswith(last[0]):
+            return last[1]
+        if (header := _header(content)) is not None:
+            self._last = header
+            return header[1]
+        return None
+
+
+def _header(content: bytes) -> tuple[bytes, Size] | None:
+    """Return all bytes of a JPEG file that determine its size and orientation, and the size."""
     if not content.startswith(START):
         return None
     frame, start, end = 0, 2, len(content) - 10
@@ -41,7 +69,7 @@ def jpeg_size(content: bytes) -> tuple[int, int, bool] | None:
     bits, components, limit = content[frame + 4], content[frame + 9], Image.MAX_IMAGE_PIXELS
     if bits != 8 or components not in (1, 3) or (limit is not None and height * width > limit):
         return None
-    return height, width, components == 1
+    return content[: start + 10], (height, width, components == 1)
 
 
 def _rotated(content: bytes) -> bool:
@@ -61,13 +89,12 @@ def decode_jpeg(
     content: bytes,
     channels: int,
     *,
-    into: NDArray[np.uint8] | None = None,
     smallest: tuple[int, int] | None = None,
 ) -> NDArray[np.uint8] | None:
     """Return the pixels (H, W, `channels`), those of Pillow to the bit; None for a damaged file.
 
-    They are written `into` an array if one is given. With `smallest`, the file is decoded at the
-    smallest scale (a half, quarter or eighth) with at least this height and width.
+    With `smallest`, the file is decoded at the smallest scale (a half, quarter or eighth) with at
+    least this height and width.
     """
     height, width = smallest or (0, 0)
     try:
@@ -77,12 +104,20 @@ def decode_jpeg(
             min_height=height,
             min_width=width,
             min_factor=2 if smallest else 1,
-            buffer=into,
             strict=True,
         )
     except ValueError:
         return None
     return pixels
+
+
+def decode_jpeg_into(pixels: NDArray[np.uint8], content: bytes) -> bool:
+    """Decode a file of the shape of `pixels` (H, W, C) into them; return False if it is damaged."""
+    space = "GRAY" if pixels.shape[2] == 1 else "RGB"
+    try:
+        return bool(simplejpeg.decode_jpeg(content, space, buffer=pixels).shape == pixels.shape)
+    except ValueError:
+        return False
 
 
 def require_whole_jpeg(content: bytes) -> None:

@@ -114,6 +114,10 @@ class StoredMaps:
 def read_map(path: Path, config: LabelMaps, size: tuple[int, int]) -> Tensor:
     """Return the label map of a file, resized to `size`; `DataError` names the file."""
     values = _values(path)
+    if values.dtype.kind not in "iubf" or not values.size:
+        raise DataError(
+            f"{path}: got {values.dtype} of shape {values.shape}, expected one real number or more"
+        )
     channels = 3 if config.normals else 1
     if values.ndim == 2:
         values = values[None]

@@ -2,12 +2,13 @@
 
 import warnings
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from mtlkit.data.dataset import Split
 from mtlkit.data.frame import Frame, Region
 from mtlkit.data.imaging.decoder_pool import DecoderPool
-from mtlkit.data.imaging.decoding import FileStore, StoredImages, read_images, threads
+from mtlkit.data.imaging.decoding import StoredImages, read_images, threads
+from mtlkit.data.imaging.image_stores import FileStore
 from mtlkit.data.imaging.region_tables import RegionTable
 from mtlkit.data.label_columns import SHOWN
 from mtlkit.data.listing.image_listing import (
@@ -40,7 +41,8 @@ def read_new_images(
     paths, ids = _paths(rows)
     regions, errors = _regions(rows, ids, frame, table)
     if not paths:
-        raise DataError(f"{rows}: no image in it; expected files that end in {_suffixes()}")
+        suffixes = ", ".join(sorted(SUFFIXES))
+        raise DataError(f"{rows}: no image in it; expected files that end in {suffixes}")
     pixels, unreadable = read_images(paths, frame, loading, regions=regions)
     errors = unreadable | errors
     errors |= {index: NOT_UTF8 for index, name in enumerate(ids) if not is_utf8(name)}
@@ -78,7 +80,7 @@ def _paths(rows: object) -> tuple[list[Path], list[str]]:
     if isinstance(rows, str | Path):
         path = Path(rows)
         if path.is_dir():
-            names = [name for name in sorted(files_below(path)) if _is_image(name)]
+            names = [n for n in sorted(files_below(path)) if Path(n).suffix.lower() in SUFFIXES]
             return [path / name for name in names], names
         if path.suffix.lower() in (".csv", ".parquet"):
             return _listed(path)
@@ -101,11 +103,3 @@ def _listed(table: Path) -> tuple[list[Path], list[str]]:
         if leaves_folder(row.file):
             raise DataError(f"{row.place}: {row.file} is outside of the table's folder; move it")
     return [table.parent / row.file for row in rows], [row.file for row in rows]
-
-
-def _is_image(name: str) -> bool:
-    return PurePosixPath(name).suffix.lower() in SUFFIXES
-
-
-def _suffixes() -> str:
-    return ", ".join(sorted(SUFFIXES))

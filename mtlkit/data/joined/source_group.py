@@ -109,13 +109,9 @@ def _renamed(data: Data, names: Mapping[str, str]) -> Data:
         columns = {names.get(label, label): column for label, column in split.columns.items()}
         return attrs.evolve(split, columns=columns)
 
-    return attrs.evolve(
-        data,
-        train=renamed(data.train),
-        validation=data.validation and renamed(data.validation),
-        test=data.test and renamed(data.test),
-        open_labels=frozenset(names.get(label, label) for label in data.open_labels),
-    )
+    open_labels = frozenset(names.get(label, label) for label in data.open_labels)
+    splits = {name: renamed(split) for name, split in data.splits().items()}
+    return attrs.evolve(data.with_splits(splits), open_labels=open_labels)
 
 
 def _require_equal_inputs(loaded: Mapping[str, Data]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import attrs
 
+from mtlkit.atomic_files import remove_partial, replaced_file
 from mtlkit.data.random_access import RandomAccessFile
 from mtlkit.errors import DataError, error_text
 
@@ -57,7 +58,7 @@ class RemoteCache:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with filelock.FileLock(self.folder / "cache.lock"):
-                if not path.exists():
+                if not path.exists() or path.stat().st_size != identity.size:
                     self._fetch(url, identity, path)
                 os.utime(path)  # the time of the last use
                 opened = RandomAccessFile.open(path)
@@ -83,28 +84,27 @@ class RemoteCache:
                 f"{self.folder}: got {free:,} free bytes, expected {size:,} for {url}; free space, "
                 f"set a smaller `cache`, or use another folder by `--cache`"
             )
-        partial = path.with_suffix(f".{os.getpid()}.partial")
         try:
             from fsspec.core import url_to_fs
 
             files, remote = url_to_fs(url)
-            files.get_file(remote, str(partial))
-            got = partial.stat().st_size
-            if got != size:
-                raise DataError(f"{url}: got {got} bytes, expected {size}; it changed, try again")
-            partial.replace(path)
+            with replaced_file(path) as partial:
+                files.get_file(remote, str(partial))
+                if (got := partial.stat().st_size) != size:
+                    raise DataError(
+                        f"{url}: got {got} bytes, expected {size}; it changed, try again"
+                    )
         except (DataError, OSError):
             raise
         except Exception as cause:
             raise _unavailable(url, cause) from cause
-        finally:
-            partial.unlink(missing_ok=True)
 
     def _make_room(self, size: int) -> None:
         """Remove the copies that were used least recently until `size` bytes fit the limit."""
+        remove_partial(self.folder)  # of killed processes: this one holds the lock
         copies = []
         for entry in os.scandir(self.folder):
-            if not entry.name.endswith((".lock", ".partial", ".index")):
+            if not entry.name.endswith((".lock", ".index")):
                 status = entry.stat()
                 copies.append((status.st_mtime_ns, status.st_size, entry.path))
         total = sum(bytes_ for _, bytes_, _ in copies)

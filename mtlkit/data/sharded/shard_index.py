@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import tarfile
@@ -13,6 +14,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from mtlkit.checksums import checksum
 from mtlkit.data.listing.image_listing import SUFFIXES
 from mtlkit.data.listing.table_files import cell_text
 from mtlkit.data.sharded.shard_files import ShardFile
@@ -26,6 +28,9 @@ KEYS = ("__key__", "key")
 
 TEXTS = (".cls", ".txt")
 """Suffixes of files in a tar that hold one label, named by the suffix."""
+
+CHECKSUM = 32
+"""Number of bytes before the Parquet file of a stored index: its checksum."""
 
 _PLACES = ("key", "first", "second")
 
@@ -53,19 +58,21 @@ def shard_index(file: ShardFile, image: str | None, cache: Path | None) -> Shard
     build = _builder(file.name)
     if cache is None:
         return build(file, image)
-    import pyarrow
     from pyarrow import parquet
 
     text = f"{file.name}\0{file.identity}\0{image}"
     path = cache / "shards" / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.index"
-    try:
-        return _from_table(parquet.read_table(path, page_checksum_verification=True))
-    except (OSError, KeyError, pyarrow.ArrowException):  # none yet, or a damaged one
-        index = build(file, image)
+    with contextlib.suppress(OSError):  # none yet
+        stored = path.read_bytes()
+        if stored[:CHECKSUM] == checksum([stored[CHECKSUM:]]).encode():
+            return _from_table(parquet.read_table(io.BytesIO(stored[CHECKSUM:])))
+    index, content = build(file, image), io.BytesIO()
+    parquet.write_table(_to_table(index), content)
+    whole = checksum([content.getvalue()]).encode() + content.getvalue()
     partial = path.with_suffix(f".{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        parquet.write_table(_to_table(index), partial, write_page_checksum=True)
+        partial.write_bytes(whole)
         partial.replace(path)
     except OSError as cause:
         with contextlib.suppress(OSError):

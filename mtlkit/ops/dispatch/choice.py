@@ -183,9 +183,10 @@ def choose(op: Op, request: Request, argument: str | Implementation | None) -> I
     While a graph is traced, sizes are rounded up to a few steps: the graph then holds for the whole
     step, and a size that varies does not stop the trace.
     """
-    if torch.compiler.is_compiling():
-        rows, classes = round_up(request.rows), round_up(request.classes)
-        request = request._replace(rows=rows, classes=classes)
+    if not torch.compiler.is_compiling():
+        return _decide(op, request, argument)[0]
+    rows, classes = round_up(request.rows), round_up(request.classes)
+    request = request._replace(rows=rows, classes=classes)
     return op.chosen[chosen_name(op, argument, *request)]
 
 

@@ -29,11 +29,7 @@ class Device(NamedTuple):
     memory: float
 
 
-GPUS = {
-    "H200": (790e12, 4.3e12),
-    "H100": (790e12, 3.0e12),
-    "A100": (250e12, 1.5e12),
-}
+GPUS = {"H200": (790e12, 4.3e12), "H100": (790e12, 3.0e12), "A100": (250e12, 1.5e12)}
 """bf16 FLOP/s and bytes/s by a part of the device's name."""
 
 ASSUMED = "H200"

@@ -99,6 +99,15 @@ def _all_within(labels: Tensor, end: int) -> bool:
     return bool(lowest >= 0) and bool(highest < end)
 
 
+def check_classes(op: str, x: Tensor, weight: Tensor, target: Tensor, missing: int) -> None:
+    """Check features x (N, D), a weight (C, D) and targets (N,) below C, on one device."""
+    check_matrix(op, "x", x)
+    check_weight(op, "weight", weight, x)
+    check_label_type(op, "target", target, len(x))
+    check_devices(op, x, weight=weight, target=target)
+    check_labels(op, "target", target, len(weight), missing)
+
+
 def check_head_labels(
     op: str, targets: Tensor, known: Tensor, ends: Sequence[int], missing: int
 ) -> None:
@@ -266,12 +275,7 @@ def wants_gradient(*tensors: Tensor | None) -> bool:
 
 def has_tangent(*tensors: Tensor | None) -> bool:
     """Return whether forward-mode differentiation is active; an operator's tangent would be 0."""
-    if torch.compiler.is_compiling() or forward_ad._current_level < 0:
+    if forward_ad._current_level < 0 or torch.compiler.is_compiling():
         return False  # a graph is traced without tangents, and outside a level there are none
-    return any(t is not None and _tangent(t) is not None for t in tensors)
-
-
-def _tangent(tensor: Tensor) -> Tensor | None:
-    dual = forward_ad.unpack_dual(tensor)  # type: ignore[no-untyped-call]
-    tangent: Tensor | None = dual.tangent
-    return tangent
+    duals = (forward_ad.unpack_dual(t) for t in tensors if t is not None)  # type: ignore[no-untyped-call]
+    return any(dual.tangent is not None for dual in duals)

@@ -42,11 +42,7 @@ def groups(classes: list[int]) -> list[list[ClassRange]]:
 
 @custom_op("concatenated_heads")
 def concatenated_heads(
-    x: Tensor,
-    weights: list[Tensor],
-    biases: list[Tensor],
-    targets: Tensor,
-    smoothing: float,
+    x: Tensor, weights: list[Tensor], biases: list[Tensor], targets: Tensor, smoothing: float
 ) -> list[Tensor]:
     """Return losses (T, N) of T heads, shares (K, N) of a gate, and log-probabilities by group.
 
@@ -140,11 +136,7 @@ def _total(parts: list[Tensor]) -> Tensor:
 
 @custom_op("heads_feature_gradients")
 def heads_feature_gradients(
-    weights: list[Tensor],
-    targets: Tensor,
-    smoothing: float,
-    kept: list[Tensor],
-    of_losses: Tensor,
+    weights: list[Tensor], targets: Tensor, smoothing: float, kept: list[Tensor], of_losses: Tensor
 ) -> Tensor:
     """Return the gradient (T, N, D) of each head's sum_n of_losses_tn l_tn by the features."""
     heads, rows = targets.shape
@@ -180,30 +172,15 @@ def fake_heads(
 
 
 @concatenated_heads_backward.register_fake
-def fake_gradients(
-    x: Tensor,
-    weights: list[Tensor],
-    targets: Tensor,
-    smoothing: float,
-    kept: list[Tensor],
-    of_losses: Tensor,
-    of_shares: Tensor,
-    need_x: bool,
-) -> list[Tensor]:
+def fake_gradients(x: Tensor, weights: list[Tensor], *others: Any) -> list[Tensor]:
     """Return fake gradients of concatenated heads, by group."""
-    of_x = torch.empty_like(x) if need_x else x.new_empty(0)
+    of_x = torch.empty_like(x) if others[-1] else x.new_empty(0)
     sizes = [ranges[-1].stop for ranges in groups([len(weight) for weight in weights])]
     return [of_x, *(x.new_empty(c, x.shape[1]) for c in sizes), *map(x.new_empty, sizes)]
 
 
 @heads_feature_gradients.register_fake
-def _(
-    weights: list[Tensor],
-    targets: Tensor,
-    smoothing: float,
-    kept: list[Tensor],
-    of_losses: Tensor,
-) -> Tensor:
+def _(weights: list[Tensor], targets: Tensor, *_: Any) -> Tensor:
     return weights[0].new_empty(*targets.shape, weights[0].shape[1])
 
 
@@ -238,9 +215,8 @@ def make_backward(gradients_of: Callable[..., list[Tensor]]) -> Callable[..., tu
         all_ranges = groups([len(weight) for weight in weights])
         of_weights: list[Tensor | None] = [None] * ctx.heads
         of_biases: list[Tensor | None] = [None] * ctx.heads
-        for ranges, weight, bias in zip(
-            all_ranges, by_group, by_group[len(all_ranges) :], strict=False
-        ):
+        parts = zip(all_ranges, by_group, by_group[len(all_ranges) :], strict=False)
+        for ranges, weight, bias in parts:
             for head, start, stop in ranges:
                 of_weights[head], of_biases[head] = weight[start:stop], bias[start:stop]
         return of_x if ctx.need_x else None, of_weights, of_biases, None, None

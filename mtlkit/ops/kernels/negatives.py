@@ -6,13 +6,13 @@ the inputs, the log-sum-exp, the saved tensors, the gradients of both results, a
 are needed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from mtlkit.ops.kernels.grad_buffers import zeros_for_none
+from mtlkit.ops.kernels.grad_buffers import consumable, zeros_for_none
 from mtlkit.ops.kernels.tiles import accumulator
 
 
@@ -46,14 +46,18 @@ def save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
 
 
 def make_backward(
-    gradients_of: Callable[..., list[Tensor]],
+    gradients_of: Callable[..., Sequence[Tensor]], *, overwrites: bool = False
 ) -> Callable[..., tuple[Tensor | None, ...]]:
-    """Return the backward pass, from an op that computes the gradients of x, W and b."""
+    """Return the backward pass, from an op that computes the gradients of x, W and b.
+
+    An op that `overwrites` the saved tensors gets copies unless this is their last use.
+    """
 
     def backward(
         ctx: Any, of_target: Tensor | None, of_negatives: Tensor | None, *_: Tensor | None
     ) -> tuple[Tensor | None, ...]:
         x, weight, bias, target, negative_lse, *kept = ctx.saved_tensors
+        kept = list(map(consumable, kept)) if overwrites else kept
         upstream = zeros_for_none(negative_lse, of_target, of_negatives)
         gradients = gradients_of(
             x, weight, bias, target, ctx.cosine, negative_lse, *kept, *upstream, ctx.needs

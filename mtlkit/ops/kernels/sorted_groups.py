@@ -136,15 +136,8 @@ def sorted_groups_backward(
 
 
 @sorted_groups.register_fake
-def _(
-    x: Tensor,
-    weights: list[Tensor],
-    biases: list[Tensor],
-    target: Tensor,
-    group: Tensor,
-    smoothing: float,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    wide = accumulator(x.dtype)
+def _(x: Tensor, weights: list[Tensor], *others: Any) -> tuple[Tensor, ...]:
+    wide, group = accumulator(x.dtype), others[2]
     return (
         x.new_empty(len(x), dtype=wide),
         torch.empty_like(x),
@@ -155,18 +148,8 @@ def _(
 
 
 @sorted_groups_backward.register_fake
-def _(
-    rows: Tensor,
-    weights: list[Tensor],
-    target: Tensor,
-    smoothing: float,
-    logits: Tensor,
-    order: Tensor,
-    counts: Tensor,
-    of_losses: Tensor,
-    need_x: bool,
-) -> list[Tensor]:
-    of_x = torch.empty_like(rows) if need_x else rows.new_empty(0)
+def _(rows: Tensor, weights: list[Tensor], *others: Any) -> list[Tensor]:
+    of_x = torch.empty_like(rows) if others[-1] else rows.new_empty(0)
     return [of_x, *map(torch.empty_like, weights), *(w.new_empty(len(w)) for w in weights)]
 
 

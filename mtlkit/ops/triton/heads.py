@@ -32,11 +32,7 @@ def _starts(sizes: tuple[int, ...], device: torch.device) -> Tensor:
 
 @custom_op("small_heads_triton")
 def small_heads(
-    x: Tensor,
-    weights: list[Tensor],
-    biases: list[Tensor],
-    targets: Tensor,
-    smoothing: float,
+    x: Tensor, weights: list[Tensor], biases: list[Tensor], targets: Tensor, smoothing: float
 ) -> list[Tensor]:
     """Compute the results of `concatenated.concatenated_heads`, with the same saved matrix."""
     sizes = tuple(len(weight) for weight in weights)

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from mtlkit.ops.kernels.custom_op import custom_op
-from mtlkit.ops.kernels.grad_buffers import consumable, zeros_for_none
-from mtlkit.ops.kernels.negatives import fake_gradients, row_numbers, save
+from mtlkit.ops.kernels.negatives import fake_gradients, make_backward, row_numbers, save
 from mtlkit.ops.kernels.tiles import Logits, accumulator, add_product, spans
 from mtlkit.ops.kernels.triton_config import count, of_row
 from mtlkit.ops.triton.support import kernels, on_device_of
@@ -100,9 +99,7 @@ def _of_weight(logits: Logits, z: Tensor) -> Tensor:
 
 
 @negatives_of_logits.register_fake
-def _(
-    x: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, cosine: bool
-) -> tuple[Tensor, Tensor, Tensor]:
+def _(x: Tensor, weight: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor]:
     return row_numbers(x), row_numbers(x), x.new_empty(len(x), len(weight))
 
 
@@ -111,18 +108,6 @@ def _(*inputs: Any) -> tuple[Tensor, ...]:
     return tuple(fake_gradients(*inputs))
 
 
-def _backward(
-    ctx: Any, of_target: Tensor | None, of_negatives: Tensor | None, _: None
-) -> tuple[Tensor | None, ...]:
-    x, weight, bias, target, negative_lse, kept = ctx.saved_tensors
-    upstream = zeros_for_none(negative_lse, of_target, of_negatives)
-    gradients = negatives_of_logits_backward(
-        x, weight, bias, target, ctx.cosine, negative_lse, consumable(kept), *upstream, ctx.needs
-    )
-    needed = (
-        gradient if need else None for gradient, need in zip(gradients, ctx.needs, strict=True)
-    )
-    return (*needed, None, None)
-
-
-negatives_of_logits.register_autograd(save, _backward)
+negatives_of_logits.register_autograd(
+    save, make_backward(negatives_of_logits_backward, overwrites=True)
+)

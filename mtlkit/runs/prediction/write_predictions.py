@@ -51,19 +51,23 @@ def write_predictions(parts: Iterable[SamplePredictions], out: Path) -> int:
 
 def table_writer(out: Path) -> Callable[[Rows], bytes]:
     """Return the function that encodes rows for the suffix of `out`; `DataError` for another."""
-    writers = {".csv": csv_bytes, ".parquet": _parquet_bytes, ".json": _json_bytes}
+    writers = {".csv": _csv_bytes, ".parquet": _parquet_bytes, ".json": _json_bytes}
     writer = writers.get(out.suffix.lower())
     if writer is None:
         raise DataError(f"{out}: expected a name that ends in .csv, .parquet or .json")
     return writer
 
 
-def csv_bytes(rows: Rows) -> bytes:
-    """Return rows as CSV; lists are JSON text."""
+def csv_text(rows: Rows, *, safe: bool = True) -> str:
+    """Return rows as CSV; lists are JSON text. `safe` is that of `rows_csv`."""
     plain = [
         {k: json.dumps(v) if isinstance(v, list) else v for k, v in row.items()} for row in rows
     ]
-    return rows_csv(plain).encode()
+    return rows_csv(plain, safe=safe)
+
+
+def _csv_bytes(rows: Rows) -> bytes:
+    return csv_text(rows).encode()
 
 
 def _json_bytes(rows: Rows) -> bytes:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from mtlkit.errors import MissingExtraError
+from mtlkit.errors import import_extra
 
 Value: TypeAlias = float | int | str | bool
 """Value that a search can give to an option."""
@@ -102,13 +102,7 @@ def propose(
 
 def require_optuna(extra: str = "tune") -> Any:
     """Return Optuna; raise `MissingExtraError` with the `extra` to install if it is missing."""
-    try:
-        import optuna
-    except ImportError as cause:
-        raise MissingExtraError(
-            f"a search needs Optuna, which is not installed; run `pip install 'mtlkit[{extra}]'`"
-        ) from cause
-    return optuna
+    return import_extra("optuna", "a search", "Optuna", extra)
 
 
 def _distribution(searched: Searched) -> Any:

@@ -14,13 +14,7 @@ import attrs
 from mtlkit.atomic_files import TEMPORARY, make_folder, write_file
 from mtlkit.component import at_least, between, seed_number
 from mtlkit.data.source import Loading
-from mtlkit.errors import (
-    DataError,
-    InterruptedRunError,
-    NotFiniteError,
-    RecipeError,
-    RunError,
-)
+from mtlkit.errors import DataError, InterruptedRunError, NotFiniteError, RecipeError, RunError
 from mtlkit.plugins.catalog import Catalog, load_catalog
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io import dump_recipe

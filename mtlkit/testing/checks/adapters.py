@@ -4,7 +4,7 @@ import torch
 
 from mtlkit.adapters.base import AdapterModule
 from mtlkit.features.base import FeatureSpec
-from mtlkit.testing.check import BrokenPromiseError, Subject, checks, require
+from mtlkit.testing.check import Subject, checks, require, require_type
 from mtlkit.testing.small_features import SPECS, random_features
 
 
@@ -24,10 +24,7 @@ def returns_the_declared_features(subject: Subject) -> None:
         if not issubclass(kind, subject.value.reads):
             continue
         module = subject.value.build(spec).eval()
-        if not isinstance(module, AdapterModule):
-            raise BrokenPromiseError(
-                f"build returns a {type(module).__name__}; expected an AdapterModule"
-            )
+        require_type(module, AdapterModule, "build")
         require(
             isinstance(module.features, subject.value.gives),
             f"`features` are {type(module.features).__name__}, `gives` declares "

@@ -1,5 +1,7 @@
 """Checks of backbones, in addition to those of all modules."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -8,18 +10,15 @@ from mtlkit.features.base import FeatureSpec
 from mtlkit.features.inputs import Batch
 from mtlkit.features.maps import MapFeatures
 from mtlkit.features.tokens import MASK
-from mtlkit.testing.check import BrokenPromiseError, Subject, checks, require
+from mtlkit.testing.check import Subject, checks, require, require_type
 from mtlkit.testing.harness import harness_of
 
 
 def returns_the_declared_features(subject: Subject) -> None:
     """It builds a BackboneModule that returns features as `features` describes, in float32."""
     harness = harness_of(subject)
-    module = harness.seeded().eval()
-    if not isinstance(module, BackboneModule):
-        raise BrokenPromiseError(
-            f"build returns a {type(module).__name__}; expected a BackboneModule"
-        )
+    module: Any = harness.seeded().eval()
+    require_type(module, BackboneModule, "build")
     given = subject.value.gives
     require(
         isinstance(module.features, given),

@@ -15,7 +15,7 @@ from mtlkit.data.source import Loading
 from mtlkit.errors import DataError
 from mtlkit.features.inputs import Batch
 from mtlkit.targets.rows import chunks
-from mtlkit.testing.check import Subject, checks, require
+from mtlkit.testing.check import Subject, checks, require, require_type
 
 
 def load(subject: Subject, **settings: object) -> Data:
@@ -28,7 +28,7 @@ def load(subject: Subject, **settings: object) -> Data:
 def loads_training_samples(subject: Subject) -> None:
     """It returns Data with training samples, labels and a valid mean and std."""
     data = load(subject)
-    require(isinstance(data, Data), f"load returns a {type(data).__name__}; expected Data")
+    require_type(data, Data, "load")
     require(len(data.train) > 0, "the training split is empty")
     require(bool(data.train.columns), "training samples have no label")
     inputs = data.input_specs

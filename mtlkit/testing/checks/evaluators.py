@@ -11,7 +11,7 @@ from mtlkit.evaluators.trained_model import TrainedModel
 from mtlkit.loggers.base import LogWriter
 from mtlkit.loggers.events import EvaluationEvent, Event, Speed, StepEvent
 from mtlkit.report.evaluation import Evaluation, evaluation_to_json
-from mtlkit.testing.check import Subject, checks, require
+from mtlkit.testing.check import Subject, checks, require, require_type
 from mtlkit.testing.small_data import small_model, small_recipe
 
 
@@ -26,10 +26,7 @@ def trained_model(subject: Subject) -> TrainedModel:
 def returns_numbers(subject: Subject) -> None:
     """It returns an EvaluationResult with numeric metrics, of which headlines are a subset."""
     result = subject.value.evaluate(trained_model(subject))
-    require(
-        isinstance(result, EvaluationResult),
-        f"evaluate returns a {type(result).__name__}; expected an EvaluationResult",
-    )
+    require_type(result, EvaluationResult, "evaluate")
     invalid = [name for name, value in result.metrics.items() if type(value) not in (int, float)]
     require(not invalid, f"the metric {', '.join(invalid)} is not a number")
     unknown = [name for name in result.headlines if name not in result.metrics]
@@ -87,10 +84,7 @@ def _events(first: int, last: int) -> list[Event]:
 
 def _log(subject: Subject, folder: Path, start: int, end: int) -> None:
     writer = subject.value.open(folder, start)
-    require(
-        isinstance(writer, LogWriter),
-        f"open returns a {type(writer).__name__}; expected a LogWriter",
-    )
+    require_type(writer, LogWriter, "open")
     for event in _events(start + 1, end):
         writer.write(event)
     writer.close()

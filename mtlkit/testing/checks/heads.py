@@ -13,19 +13,14 @@ from mtlkit.targets.codes import CodedTarget
 from mtlkit.targets.numbers import RealTarget
 from mtlkit.targets.tokens import TokenTarget
 from mtlkit.targets.unit_vector_map import UnitVectorMapTarget
-from mtlkit.testing.check import Subject, checks, require
-from mtlkit.testing.head_batches import head_batch, new_head
-from mtlkit.testing.labels import example_of
+from mtlkit.testing.check import Subject, checks, require, require_type
+from mtlkit.testing.head_batches import head_batch, new_head, target_of
 
 
 def declares_its_targets(subject: Subject) -> None:
     """Its class declares the types of targets that it predicts."""
     require_targets(subject)
-    head = _new_head(subject)
-    require(
-        isinstance(head, HeadModule),
-        f"build returns a {type(head).__name__}; expected a HeadModule",
-    )
+    require_type(_new_head(subject), HeadModule, "build")
 
 
 def require_targets(subject: Subject) -> None:
@@ -189,15 +184,15 @@ def returns_the_same_loss_when_fused(subject: Subject) -> None:
 
 
 def _target(subject: Subject) -> Target:
-    return subject.example.target or example_of(subject.value.targets[0])
+    return target_of(subject.example)
 
 
 def _new_head(subject: Subject) -> HeadModule:
-    return new_head(subject.value, subject.example)
+    return new_head(subject.example)
 
 
 def _batch(subject: Subject, count: int) -> tuple[Tensor, Tensor]:
-    return head_batch(subject.value, count, subject.example)
+    return head_batch(subject.example, count)
 
 
 CHECKS = checks(

@@ -33,11 +33,7 @@ from mtlkit.testing.op_calls import (
     upstream_of,
 )
 
-FLOORS = {
-    torch.float32: (1e-6, 5e-6),
-    torch.bfloat16: (1e-3, 5e-3),
-    torch.float16: (2e-4, 1e-3),
-}
+FLOORS = {torch.float32: (1e-6, 5e-6), torch.bfloat16: (1e-3, 5e-3), torch.float16: (2e-4, 1e-3)}
 """Tolerated relative errors of a loss and a gradient, in addition to those of eager mode."""
 
 MANY = 96

@@ -55,10 +55,7 @@ def uses_the_rate_of_each_group(subject: Subject) -> None:
     """The learning rate of a group is used."""
     parameters, optimizer = _started(subject, lr=0.0)
     _step(parameters, optimizer)
-    require(
-        torch.equal(parameters[1], torch.tensor([1.0, -2.0])),
-        "a group with rate 0 changes",
-    )
+    require(torch.equal(parameters[1], torch.tensor([1.0, -2.0])), "a group with rate 0 changes")
 
 
 def uses_the_decay_of_each_group(subject: Subject) -> None:
@@ -106,9 +103,6 @@ def is_stateless(subject: Subject) -> None:
 
 
 OPTIMIZER_CHECKS = checks(
-    descends,
-    uses_the_rate_of_each_group,
-    uses_the_decay_of_each_group,
-    resumes_exactly,
+    descends, uses_the_rate_of_each_group, uses_the_decay_of_each_group, resumes_exactly
 )
 SCHEDULE_CHECKS = checks(returns_finite_factors, is_stateless)

@@ -20,12 +20,10 @@ from mtlkit.routers.branches import Branch, BranchesModule
 from mtlkit.task import loss_terms
 from mtlkit.task_types import MISSING
 from mtlkit.testing.check import Subject, checks, require
-from mtlkit.testing.checks.weightings import run_updates, with_one_task
+from mtlkit.testing.checks.weightings import require_same_after_restore, run_updates, with_one_task
 from mtlkit.testing.harness import BACKBONE, grouped
 from mtlkit.testing.small_data import small_model, small_recipe, small_targets, small_updater
 from mtlkit.testing.small_features import KINDS, SmallFeatures
-from mtlkit.training.checkpoint import tensors_of
-from mtlkit.training.optimization.optimizer_state import optimizer_state, restore_optimizer
 
 SAMPLES = 8
 
@@ -206,18 +204,7 @@ def handles_one_task(subject: Subject) -> None:
 
 def resumes_exactly(subject: Subject) -> None:
     """Saved and restored after some updates, it makes the same next updates."""
-    recipe = recipe_of(subject)
-    whole = run_updates(small_updater(recipe), range(4))
-    half, other = run_updates(small_updater(recipe), range(2)), small_updater(recipe)
-    other.inner.load_state_dict(tensors_of(half.inner), strict=True)
-    restore_optimizer(other.optimizer, optimizer_state(half.optimizer))
-    run_updates(other, range(2, 4))
-    first, second = tensors_of(whole.inner), tensors_of(other.inner)
-    different = [name for name in first if not torch.equal(first[name], second[name])]
-    require(
-        not different,
-        f"after a restore it differs in {', '.join(different[:5])}; keep state in buffers",
-    )
+    require_same_after_restore(recipe_of(subject), 2)
 
 
 CHECKS = checks(

@@ -17,11 +17,7 @@ from mtlkit.component import Problem
 from mtlkit.recipe import Recipe
 from mtlkit.testing.check import Subject, checks, require
 from mtlkit.testing.operators import Operators
-from mtlkit.testing.small_data import (
-    SmallData,
-    small_recipe,
-    small_updater,
-)
+from mtlkit.testing.small_data import SmallData, small_recipe, small_updater
 from mtlkit.training.checkpoint import tensors_of
 from mtlkit.training.optimization.optimizer_state import optimizer_state, restore_optimizer
 from mtlkit.training.update import Updater
@@ -89,12 +85,16 @@ def handles_a_term_without_labels(subject: Subject) -> None:
 
 def resumes_exactly(subject: Subject) -> None:
     """Saved and restored after some updates, it makes the same next updates."""
-    whole = run_updates(small_updater(recipe_of(subject)), range(2 * UPDATES))
-    half = run_updates(small_updater(recipe_of(subject)), range(UPDATES))
-    other = small_updater(recipe_of(subject))
+    require_same_after_restore(recipe_of(subject), UPDATES)
+
+
+def require_same_after_restore(recipe: Recipe, updates: int) -> None:
+    """Raise `BrokenPromiseError` unless training restored after `updates` continues as before."""
+    whole = run_updates(small_updater(recipe), range(2 * updates))
+    half, other = run_updates(small_updater(recipe), range(updates)), small_updater(recipe)
     other.inner.load_state_dict(tensors_of(half.inner), strict=True)
     restore_optimizer(other.optimizer, optimizer_state(half.optimizer))
-    run_updates(other, range(UPDATES, 2 * UPDATES))
+    run_updates(other, range(updates, 2 * updates))
     different = _different(tensors_of(whole.inner), tensors_of(other.inner), exact=True)
     require(not different, f"after a restore it differs in {different}; keep state in buffers")
 
@@ -288,9 +288,4 @@ CHECKS = checks(
     handles_one_task,
     accumulates_micro_batches,
     trains_equally_on_two_ranks,
-) + checks(
-    ignores_the_order_of_tasks,
-    is_scale_free_if_declared,
-    runs_few_operators,
-    since=(1, 2),
-)
+) + checks(ignores_the_order_of_tasks, is_scale_free_if_declared, runs_few_operators, since=(1, 2))

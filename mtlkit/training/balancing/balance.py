@@ -20,13 +20,17 @@ from mtlkit.training.balancing.loop_pass import LoopPass
 from mtlkit.training.balancing.parts import Features, Given, LoopUpdate, Reader
 from mtlkit.training.balancing.passes import drawn, extra, rehearsed
 from mtlkit.training.balancing.requirements import (
+    number_of,
     require_device,
+    require_gradient_mode,
     require_gradients,
     require_inputs,
+    require_labels,
     require_location,
     require_same_tasks,
     require_samples,
     require_separation,
+    require_state_of,
     require_synchronizable,
     shared_at,
 )
@@ -115,6 +119,7 @@ class Balance(nn.Module):
         self._updates, self._epoch, self._opens = 0, -1, False
         self._elements = 0  # of the gradients of a weighting with state for each of them
         self._separated = False
+        self._warned: set[str] = set()  # tasks whose weight was large
         self._last: tuple[LoopUpdate, Sequence[StepResult]] | None = None
 
     def start_epoch(self) -> None:
@@ -149,18 +154,21 @@ class Balance(nn.Module):
         """Add the gradient of an update to `.grad`; return the weights (T,) of the tasks, detached.
 
         `losses` holds a mean, or the losses (N,) of samples, for each task with a label; a pair
-        (losses, mask) marks the samples with one. It may be (losses, features), a function that
-        returns either, or a list of such functions, one for each micro-batch.
+        (losses, mask) marks the samples with one, and losses of the others must be finite, too. It
+        may be (losses, features), a function that returns either, or a list of such functions, one
+        for each micro-batch.
 
         Task gradients are taken at `features`, the tensors that heads read, or at the parameters
         `shared`; if both are given, the weighting's option `at` decides. `draws` are functions that
         return the losses of further batches, `counts` the targets of each task over all
         micro-batches, and `lr` the learning rate: a weighting that needs one that is missing raises
         `AssemblyError`. `scaler` is that of fp16 training. `backward` replaces the backward pass
-        from the scalar, as `accelerator.backward` does. Raises `NotFiniteError` if a loss or weight
-        is not finite, unless there is a `scaler`.
+        from the scalar, as `accelerator.backward` does. Weights outside of -100 to 100 are warned
+        of once for each task. Raises `NotFiniteError` if a loss or weight is not finite, unless
+        there is a `scaler`.
         """
-        if isinstance(losses, tuple):
+        require_gradient_mode()
+        if isinstance(losses, tuple) and len(losses) == 2:
             losses, features = losses
         ranks = current_ranks()
         passes = LoopPass()
@@ -175,6 +183,7 @@ class Balance(nn.Module):
             )
         reader = self._reader(passes, ranks)
         update = reader.update(losses, features, counts)
+        require_labels(update)
         if scaler is not None and scaler.is_enabled():
             passes.scale = scaler.scale(update.info.counts.new_ones(()))
         require_synchronizable(update.parts, self._model[0], ranks)
@@ -185,7 +194,7 @@ class Balance(nn.Module):
         self._updates, self._opens = self._updates + 1, False
         if step.after_step is not None:
             self._last = (update, results)
-        return mean_weights(results)
+        return mean_weights(self._updates, self.terms, results, self._warned)
 
     def after_step(self, losses: Given) -> None:
         """Pass the losses of the same batch after `optimizer.step()` to the weighting.
@@ -218,12 +227,14 @@ class Balance(nn.Module):
         return self._device.device
 
     def get_extra_state(self) -> Tensor:
-        """Return the number of updates, the epoch, whether it opens, and the size of the state."""
-        return torch.tensor([self._updates, self._epoch, self._opens, self._elements])
+        """Return the number of updates, the epoch, whether it opens, the size, and the tasks."""
+        position = [self._updates, self._epoch, self._opens, self._elements]
+        return torch.tensor([*position, number_of(self.terms)])
 
     def set_extra_state(self, state: Tensor) -> None:
         """Restore the position, and allocate the weighting's state, which is loaded next."""
-        self._updates, self._epoch, opens, elements = state.tolist()
+        self._updates, self._epoch, opens, elements, *tasks = state.tolist()
+        require_state_of(self.terms, *tasks)
         self._opens = bool(opens)
         if elements and elements != self._elements:
             self._allocate(elements)
@@ -279,6 +290,7 @@ class Balance(nn.Module):
                 return Rehearsal(update.info, parts, len(update.parts))
             with extra(model):
                 other = reader.update(draws[draw - (draw > step.trained)])
+            require_labels(other)
             return Rehearsal(other.info, drawn(other.parts, model), len(other.parts))
 
         if step.draws > 1 or (step.rehearses and len(update.parts) > 1):

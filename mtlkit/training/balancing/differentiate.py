@@ -1,5 +1,7 @@
 """Differentiate the parts of an update, and check the result."""
 
+import math
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
@@ -14,6 +16,7 @@ from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.finite_checks import negative_losses
 from mtlkit.training.gradients.loss_scale import scaled
 from mtlkit.training.gradients.step import StepResult, TaskWeights, WeightingStep
+from mtlkit.training.weight_range import large_weights, weight_warning
 from mtlkit.weightings.kinds import WeightingModule
 
 Backward = Callable[[Tensor], object]
@@ -66,11 +69,23 @@ def _averaged(weighting: WeightingModule, ranks: Ranks) -> Iterator[None]:
         p.grad = gradient if before is None else before + gradient
 
 
-def mean_weights(results: Sequence[StepResult]) -> Tensor:
-    """Return the mean weights (T,) over the parts of this rank."""
-    if len(results) == 1:
-        return results[0].weights
-    return torch.stack([result.weights for result in results]).mean(dim=0)
+def mean_weights(
+    number: int, terms: Sequence[LossTerm], results: Sequence[StepResult], warned: set[str]
+) -> Tensor:
+    """Return the mean weights (T,) over the parts of this rank; warn of large ones.
+
+    Tasks in `warned` were warned of already; those that are now are added.
+    """
+    weights = results[0].weights
+    if len(results) > 1:
+        weights = torch.stack([result.weights for result in results]).mean(dim=0)
+    named = dict(zip((term.name for term in terms), weights.tolist(), strict=True))
+    for name, weight in large_weights(named).items():
+        if name not in warned:
+            warned.add(name)
+            text = weight_warning(name, weight, number).removeprefix("warning: ")
+            warnings.warn(text, stacklevel=3)  # names the line of the loop
+    return weights
 
 
 def require_finite(
@@ -81,8 +96,13 @@ def require_finite(
     ranks: Ranks,
 ) -> None:
     """Raise `NotFiniteError` on every rank if a loss or a weight of an update is not finite."""
-    finite = torch.stack([result.total for result in results]).isfinite().all()
-    if not ranks.max((~finite).float()).item():
+    totals = [result.total for result in results]
+    if ranks.world == len(totals) == 1:  # the common case, in fewer operations
+        finite = math.isfinite(totals[0].item())
+    else:
+        wrong = ~torch.stack(totals).isfinite().all()
+        finite = not ranks.max(wrong.float()).item()
+    if finite:
         return
     losses = torch.cat([result.per_sample for result in results], dim=1)
     broken = [t.name for t, row in zip(terms, losses, strict=True) if not row.isfinite().all()]
@@ -96,5 +116,4 @@ def require_finite(
         f"added; call optimizer.zero_grad(), check the batch, or use a lower learning rate",
         step=number,
         tasks=broken,
-        ids=(),
     )

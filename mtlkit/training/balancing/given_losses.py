@@ -44,12 +44,17 @@ class GivenLosses:
 
     def step_losses(self, counts: Tensor, fraction: float) -> StepLosses:
         """Return the losses for a weighting, given the `counts` (T,) of the whole update."""
-        absent = self.first.new_zeros(len(self.first), dtype=torch.float32)
-        rows = [self.values.get(index, absent) for index in range(len(self.terms))]
-        per_sample = torch.stack([row.float() for row in rows])
-        given = [float(index in self.values) for index in range(len(self.terms))]
-        weights = per_sample.new_tensor(given).unsqueeze(1).expand_as(per_sample)
-        features = self.features[0] if self.features else per_sample.new_zeros(len(absent), 0)
+        rows = [self.values.get(index) for index in range(len(self.terms))]
+        per_sample = torch.stack([
+            torch.zeros_like(self.first, dtype=torch.float32) if row is None else row.float()
+            for row in rows
+        ])  # fmt: skip
+        if len(self.values) == len(rows):
+            weights = torch.ones_like(per_sample)
+        else:
+            given = per_sample.new_tensor([float(row is not None) for row in rows])
+            weights = given.unsqueeze(1).expand_as(per_sample)
+        features = self.features[0] if self.features else per_sample.new_zeros(len(self.first), 0)
         return StepLosses(self.terms, per_sample, weights, counts, fraction, features)
 
 
@@ -79,7 +84,8 @@ def read_losses(
         if of_samples:
             values[index], counts[index] = value, present
         elif mask is None:
-            values[index], counts[index] = value.mean().reshape(1), 1.0
+            mean = value.mean() if value.dim() else value
+            values[index], counts[index] = mean.reshape(1), 1.0
         else:
             values[index] = (value.sum() / mask.sum().clamp(min=1)).reshape(1)
             counts[index] = mask.any().float()
@@ -88,8 +94,17 @@ def read_losses(
 
 
 def _pair(name: str, loss: Loss) -> tuple[Tensor, Tensor | None]:
-    """Return a loss, 0 for samples without a label, and the mask of samples with one."""
-    value, mask = loss if isinstance(loss, tuple) else (loss, None)
+    """Return a loss, 0 for samples without a label, and the mask of samples with one.
+
+    A loss that is not finite stays in spite of the mask: its gradient would not be finite, either.
+    """
+    value, mask = loss if isinstance(loss, tuple) and len(loss) == 2 else (loss, None)
+    if not isinstance(value, Tensor) or not value.is_floating_point():
+        got = value.dtype if isinstance(value, Tensor) else type(value).__name__
+        raise AssemblyError(
+            f"losses.{name}: got {got}, expected a tensor of floating-point numbers; leave the "
+            f"task out of `losses` if the batch has no label of it"
+        )
     if value.dim() > 1:
         raise AssemblyError(
             f"losses.{name}: got the shape {tuple(value.shape)}, expected a mean () or the losses "
@@ -97,9 +112,13 @@ def _pair(name: str, loss: Loss) -> tuple[Tensor, Tensor | None]:
         )
     if mask is None:
         return value, None
+    if not isinstance(mask, Tensor):
+        raise AssemblyError(
+            f"losses.{name}: got a mask of {type(mask).__name__}, expected a boolean tensor (N,)"
+        )
     if mask.dtype is not torch.bool or mask.shape != value.shape or value.dim() == 0:
         raise AssemblyError(
             f"losses.{name}: got a mask {tuple(mask.shape)} of {mask.dtype} for losses "
             f"{tuple(value.shape)}; expected a boolean mask (N,) of the samples with a label"
         )
-    return torch.where(mask, value, 0.0), mask
+    return torch.where(mask | ~value.isfinite(), value, 0.0), mask

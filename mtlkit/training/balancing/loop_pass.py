@@ -13,7 +13,7 @@ from mtlkit.training.gradients.batch import Part, UpdateInfo
 from mtlkit.training.gradients.ends import Ends
 from mtlkit.training.gradients.forward_pass import ForwardPass, PassLosses
 from mtlkit.training.gradients.loss_scale import scaled, unscaled
-from mtlkit.training.gradients.surrogate import surrogate_loss
+from mtlkit.training.gradients.surrogate import Pairs
 from mtlkit.training.gradients.task_gradients import TaskGradients
 from mtlkit.weightings.kinds import StepLosses
 
@@ -50,13 +50,13 @@ class LossEnds(Ends):
     shared: Sequence[nn.Parameter]
     scale: Tensor | None
 
-    def surrogate(self, direction: Tensor) -> Tensor:
+    def pairs(self, direction: Tensor) -> Pairs:
         factors = direction.unbind()
         parts = [factors[i] * slope for i, slope in zip(self.indices, self.slopes, strict=True)]
         gradients = torch.autograd.grad(
             self.tensors, self.shared, parts, retain_graph=True, allow_unused=True
         )
-        return surrogate_loss(self.shared, unscaled(gradients, self.scale))
+        return zip(self.shared, unscaled(gradients, self.scale), strict=True)
 
     def attached(self, rows: Tensor) -> tuple[Sequence[Tensor], Sequence[Gradients]]:
         parts: list[list[Tensor | None]] = [[None] * len(self.tensors) for _ in range(len(rows))]
@@ -76,14 +76,14 @@ class LoopGradients(TaskGradients):
     indices: Sequence[int] = ()
     leaves: Callable[[], list[Tensor]] = list
 
-    def weighted_heads(self, weights: Tensor) -> Tensor:
-        value = super().weighted_heads(weights)
+    def weighted_heads(self, weights: Tensor) -> tuple[Tensor, Pairs]:
+        value, pairs = super().weighted_heads(weights)
         if self.tasks:
-            return value
+            return value, pairs
         slopes = (weights / self.losses.counts.clamp(min=1)).unbind()
         leaves = self.leaves()
         gradients = _gradients(self.values, leaves, [slopes[i] for i in self.indices], self.scale)
-        return surrogate_loss(leaves, gradients) + value.detach()
+        return value.detach(), zip(leaves, gradients, strict=True)
 
 
 class LoopPass(ForwardPass[LoopPart]):
@@ -111,10 +111,11 @@ class LoopPass(ForwardPass[LoopPart]):
         def leaves() -> list[Tensor]:
             return leaves_of(values, stops)
 
-        owners = _owners(given, stops) if heads else {}
+        reached = [leaves_of([value], stops) if heads else [] for value in values]
+        owners = _owners(given, reached)
         if given.features:
             ends = Ends(given.features)
-            rows, behind, at_heads = self._at_features(given, by_value, heads=heads)
+            rows, behind, at_heads = self._at_features(given, by_value, reached)
         else:
             broad = [
                 scaled(slope, self.scale).expand_as(value)
@@ -138,14 +139,18 @@ class LoopPass(ForwardPass[LoopPart]):
         )
 
     def _at_features(
-        self, given: GivenLosses, slopes: Sequence[Tensor], *, heads: bool
+        self, given: GivenLosses, slopes: Sequence[Tensor], reached: Sequence[Sequence[Tensor]]
     ) -> tuple[Tensor, list[Tensor], Gradients]:
-        """Return the gradients (T, F) at the features, and those of the sum behind them."""
+        """Return the gradients (T, F) at the features, and those of the sum behind them.
+
+        `reached` are the leaves behind the features that each loss depends on.
+        """
         size = sum(end.numel() for end in given.features)
         rows = given.first.new_zeros(len(given.terms), size, dtype=torch.float32)
         behind: dict[Tensor, Tensor | None] = {}
-        for (index, value), slope in zip(given.values.items(), slopes, strict=True):
-            leaves = leaves_of([value], given.features) if heads else []
+        for (index, value), slope, leaves in zip(
+            given.values.items(), slopes, reached, strict=True
+        ):
             gradients = _gradients([value], [*given.features, *leaves], [slope], self.scale)
             at_features, rest = gradients[: len(given.features)], gradients[len(given.features) :]
             if all(gradient is None for gradient in at_features):
@@ -176,14 +181,13 @@ def _gradients(
     return unscaled(gradients, scale)
 
 
-def _owners(given: GivenLosses, stops: Sequence[Tensor]) -> dict[Tensor, int]:
-    """Return the task of each parameter behind the ends; none if a parameter has several tasks."""
+def _owners(given: GivenLosses, reached: Sequence[Sequence[Tensor]]) -> dict[Tensor, int]:
+    """Return the task of each parameter that is `reached`; none if one has several tasks."""
     owners: dict[Tensor, int] = {}
-    for index, value in given.values.items():
-        reached = leaves_of([value], stops)
-        if any(leaf in owners for leaf in reached):
+    for index, leaves in zip(given.values, reached, strict=True):
+        if any(leaf in owners for leaf in leaves):
             return {}
-        owners |= dict.fromkeys(reached, index)
+        owners |= dict.fromkeys(leaves, index)
     return owners
 
 

@@ -1,5 +1,6 @@
 """The parts of an update of a user's loop, and the number of targets in all of them."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 
@@ -50,12 +51,13 @@ class Reader:
         counts: Mapping[str, float] | None = None,
     ) -> LoopUpdate:
         """Return the update of `losses`; a single forward pass is run here, several are not."""
+        self._check_counts(counts or {})
         if isinstance(losses, list):
             return self._micro_batches(losses, counts)
         given = self._read(losses() if callable(losses) else losses, features)
         samples = float(given.samples or 1)
         info, total = _info(given.counts, samples, self.ranks, self.device, self.step)
-        return LoopUpdate([LoopPart(partial(_same, given), total, total)], info)
+        return LoopUpdate([LoopPart(lambda: given, total, total)], info)
 
     def _micro_batches(
         self, closures: Sequence[Closure], counts: Mapping[str, float] | None
@@ -63,11 +65,23 @@ class Reader:
         """Return the update of several forward passes, with the number of targets in all."""
         if not closures:
             raise AssemblyError("losses: got no micro-batch, expected one forward pass or more")
+        if not all(map(callable, closures)):
+            raise AssemblyError(
+                "losses: got a list, expected a function for each micro-batch, which returns its "
+                "losses; for one batch, pass the losses by name: {'depth': depth, 'normal': normal}"
+            )
         size = len(closures)
         targets = [float(size if counts is None else counts.get(t.name, 0)) for t in self.terms]
 
         def read(closure: Closure) -> GivenLosses:
             given = self._read(closure(), None)
+            for index in given.values if counts else ():
+                if not targets[index] and given.counts[index]:
+                    name = self.terms[index].name
+                    raise AssemblyError(
+                        f"counts: got no targets of {name!r}, expected their number in all "
+                        f"micro-batches, because a loss of it was given"
+                    )
             if counts is None and not (given.means_only and len(given.values) == len(self.terms)):
                 raise AssemblyError(
                     "losses: got micro-batches with losses of samples or without a task, expected "
@@ -87,21 +101,38 @@ class Reader:
     def _read(
         self, result: Losses | tuple[Losses, Features], features: Features | None
     ) -> GivenLosses:
-        if isinstance(result, tuple):
+        if isinstance(result, tuple) and len(result) == 2:
             result, features = result
+        if not isinstance(result, Mapping):
+            raise AssemblyError(
+                f"losses: got {type(result).__name__}, expected the losses by the names of tasks: "
+                f"{{'depth': depth, 'normal': normal}}"
+            )
         given = read_losses(result, _tensors(features), self.terms)
         self.check(given)
         return given
 
-
-def _same(given: GivenLosses) -> GivenLosses:
-    return given
+    def _check_counts(self, counts: Mapping[str, float]) -> None:
+        """Refuse numbers of targets of unknown tasks, or that cannot be numbers of targets."""
+        names = [term.name for term in self.terms]
+        for name, count in counts.items():
+            if name not in names or not 0 <= count < math.inf:
+                raise AssemblyError(
+                    f"counts: got {count!r} for {name!r}, expected numbers of targets, at least 0, "
+                    f"of {', '.join(names)}"
+                )
 
 
 def _tensors(features: Features | None) -> tuple[Tensor, ...]:
     if features is None:
         return ()
-    return (features,) if isinstance(features, Tensor) else tuple(features)
+    tensors = (features,) if isinstance(features, Tensor) else tuple(features)
+    for tensor in tensors:
+        if not isinstance(tensor, Tensor):
+            raise AssemblyError(
+                f"features: got {type(tensor).__name__}, expected the tensors that heads read"
+            )
+    return tensors
 
 
 def _info(

@@ -6,10 +6,13 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from mtlkit.checksums import checksum
 from mtlkit.errors import AssemblyError
+from mtlkit.task_types import LossTerm
 from mtlkit.training.balancing.given_losses import GivenLosses
 from mtlkit.training.balancing.leaves import depends_on, leaves_of
 from mtlkit.training.balancing.loop_pass import LoopPart
+from mtlkit.training.balancing.parts import LoopUpdate
 from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.gradients.factory import gradient_options
 from mtlkit.training.gradients.step import WeightingStep
@@ -21,12 +24,48 @@ CALL = "balance.backward(losses, "
 def shared_at(
     config: Weighting, features: object, shared: Iterable[nn.Parameter] | None
 ) -> list[nn.Parameter]:
-    """Return the trained parameters at which gradients are taken; empty for the features."""
+    """Return the trained parameters at which gradients are taken; empty for the features.
+
+    Raises `AssemblyError` for anything but parameters.
+    """
+    if isinstance(shared, nn.Module):
+        raise AssemblyError(
+            f"shared: got the module {type(shared).__name__}, expected parameters; call "
+            f"{CALL}shared=model.encoder.parameters())"
+        )
+    parameters = list(shared or ())
+    for p in parameters:
+        if not isinstance(p, Tensor):
+            raise AssemblyError(f"shared: got {type(p).__name__}, expected parameters")
     options = gradient_options(config)
     at_features = options is None or options.at is GradientLocation.FEATURES
     if at_features and features is not None:
         return []
-    return [p for p in shared or () if p.requires_grad]
+    return [p for p in parameters if p.requires_grad]
+
+
+def require_gradient_mode() -> None:
+    """Refuse an update under `torch.no_grad()` or `torch.inference_mode()`."""
+    if not torch.is_grad_enabled():
+        raise AssemblyError(
+            "balance.backward: got a call without gradients, as in torch.no_grad(); compute the "
+            "losses and call it outside"
+        )
+
+
+def number_of(terms: Sequence[LossTerm]) -> int:
+    """Return a number below 2^48 that differs for other tasks, or another order of them."""
+    return int(checksum(f"{term.name}\0".encode() for term in terms)[:12], 16)
+
+
+def require_state_of(terms: Sequence[LossTerm], tasks: int | None = None) -> None:
+    """Refuse a state with the number of other `tasks`; that of an earlier version has none."""
+    if tasks not in (None, number_of(terms)):
+        raise AssemblyError(
+            f"balance.load_state_dict: got the state of other tasks or of another order, expected "
+            f"that of {', '.join(term.name for term in terms)}; create the balance with the tasks "
+            f"and the order of the state"
+        )
 
 
 def require_location(
@@ -80,6 +119,14 @@ def require_inputs(
         raise AssemblyError(
             f"balance.backward: got no `lr`, expected the learning rate for the trial step of "
             f"{name}; call {CALL}..., lr=optimizer.param_groups[0]['lr'])"
+        )
+
+
+def require_labels(update: LoopUpdate) -> None:
+    """Refuse an update in which no task has a label in any process."""
+    if not len(update.info.indices):
+        raise AssemblyError(
+            "losses: got no label of any task; skip a batch in which no task has a label"
         )
 
 
@@ -152,10 +199,7 @@ def require_gradients(config: Weighting, given: GivenLosses) -> None:
 
 
 def require_separation(
-    config: Weighting,
-    given: GivenLosses,
-    shared: Sequence[nn.Parameter],
-    model: nn.Module | None,
+    config: Weighting, given: GivenLosses, shared: Sequence[nn.Parameter], model: nn.Module | None
 ) -> None:
     """Refuse features or parameters that do not separate the shared network from the heads."""
     options = gradient_options(config)

@@ -24,15 +24,11 @@ class SystemMetrics:
         wall, cpu = (now - then for now, then in zip(self._mark, before, strict=True))
         measured = {"cpu percent": 100 * cpu / wall} if wall > 0 else {}
         if sys.platform == "linux":
-            measured["memory in bytes"] = _memory()
+            pages = float(Path("/proc/self/statm").read_text().split()[1])
+            measured["memory in bytes"] = pages * os.sysconf("SC_PAGE_SIZE")
         if sys.platform != "win32":
             measured["load"] = os.getloadavg()[0]
         if self.device.type == "cuda":
             free, total = torch.cuda.mem_get_info(self.device)
             measured["gpu memory in bytes"] = float(total - free)
         return measured
-
-
-def _memory() -> float:
-    """Return the memory of the process in bytes."""
-    return float(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -128,7 +128,6 @@ class Backward:
 
         self.step.step.learn(result.update, result.results, again)
 
-    @torch.no_grad()
     def _read(self, number: int) -> list[BatchLabels]:
         """Return the labels of each draw of the update `number`; called in any thread."""
         rank, batches = self.context.ranks.rank, self.batches
@@ -245,6 +244,8 @@ class Backward:
 
 def to_device(values: Tensor, device: torch.device) -> Tensor:
     """Copy `values` to `device`; they are pinned, so that the copy to a GPU is asynchronous."""
+    if device.type == "cpu":
+        return values
     if device.type == "cuda":
         values = values.pin_memory()
     return values.to(device, non_blocking=True)

@@ -6,7 +6,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.training.gradients.surrogate import surrogate_loss
+from mtlkit.training.gradients.surrogate import Pairs
 
 
 @attrs.frozen(eq=False)
@@ -15,10 +15,9 @@ class Ends:
 
     tensors: tuple[Tensor, ...]
 
-    def surrogate(self, direction: Tensor) -> Tensor:
-        """Return a scalar whose gradient at the ends is `direction` (F,)."""
-        tensors, parts = self._attached(direction)
-        return surrogate_loss(tensors, parts) if tensors else direction.new_zeros(())
+    def pairs(self, direction: Tensor) -> Pairs:
+        """Return each end that depends on trained parameters with its part of `direction` (F,)."""
+        return zip(*self._attached(direction), strict=True)
 
     def attached(self, rows: Tensor) -> tuple[Sequence[Tensor], Sequence[Sequence[Tensor | None]]]:
         """Return the ends that depend on trained parameters, and each row's part at each of them.
@@ -32,7 +31,8 @@ class Ends:
         ]
 
     def _attached(self, row: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        parts = torch.split(row, [end.numel() for end in self.tensors])
+        sizes = [end.numel() for end in self.tensors]
+        parts = (row,) if len(sizes) == 1 else torch.split(row, sizes)
         pairs = [
             (end, part.view_as(end))
             for end, part in zip(self.tensors, parts, strict=True)

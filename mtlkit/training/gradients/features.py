@@ -44,8 +44,9 @@ class DetachedFeatures(Ends):
             return self._written(losses, tasks, parameters)
         heads = [leaf for task in tasks for leaf in ends_of(self.features.copies[task])]
         gradients = torch.autograd.grad(
-            losses.sum(), (*heads, *branches, *parameters), retain_graph=True, allow_unused=True
-        )
+            [losses], (*heads, *branches, *parameters), [torch.ones_like(losses)],
+            retain_graph=True, allow_unused=True,
+        )  # fmt: skip
         at_heads, rest = gradients[: len(heads)], gradients[len(heads) :]
         at_branches, at_parameters = rest[: len(branches)], rest[len(branches) :]
         if len(self.tensors) == 1 and not branches:  # the common case, in fewer operations

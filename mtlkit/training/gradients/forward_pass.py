@@ -86,15 +86,13 @@ class ModelPass(ForwardPass[MicroBatch]):
             detached = detach_features(features, self.model.tasks)
             losses = self._losses_at(detached.features, part, update)
         # outside of autocast: in bf16 nearly parallel gradients would become parallel
-        mean = losses.mean
-        rows, at_heads = detached.jacobian(scaled(mean, self.scale), self.model.tasks, behind)
+        mean = scaled(losses.mean, self.scale)
+        rows, at_heads = detached.jacobian(mean, self.model.tasks, behind)
         if self.scale is not None:
             rows /= self.scale
         at_heads = unscaled(at_heads, self.scale)
         tasks = [self._tasks[p] for p in behind] if self.separate else ()
-        return TaskGradients(
-            detached, losses, rows, behind, at_heads, self.scale, mean=mean, tasks=tasks
-        )
+        return TaskGradients(detached, losses, rows, behind, at_heads, self.scale, tasks=tasks)
 
     def _losses_at(self, features: Features, part: MicroBatch, update: UpdateInfo) -> StepLosses:
         return self.model.losses_at(

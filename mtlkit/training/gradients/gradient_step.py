@@ -20,6 +20,7 @@ from mtlkit.training.gradients.forward_pass import ForwardPass
 from mtlkit.training.gradients.gramian import gramian_of
 from mtlkit.training.gradients.sources import GradientSource, moved
 from mtlkit.training.gradients.step import StepResult, TaskWeights, WeightingStep
+from mtlkit.training.gradients.surrogate import surrogate_loss
 from mtlkit.training.gradients.task_gradients import GradientStream
 from mtlkit.weightings.base import HeadGradients
 from mtlkit.weightings.kinds import (
@@ -57,15 +58,15 @@ class GradientStep(WeightingStep):
         weights, losses = decision.weights, gradients.losses
         assert weights is not None
         if decision.parts:
-            shared = self.source.surrogate(gradients, decision.parts[part.index])
+            shared = self.source.pairs(gradients, decision.parts[part.index])
         else:
-            shared = gradients.ends.surrogate(weights @ gradients.rows)
+            shared = gradients.ends.pairs(weights @ gradients.rows)
         at_heads = weights if decision.heads is None else decision.heads
         heads = gradients.weighted_heads if self.weights_heads else gradients.unweighted_heads
+        value, behind = heads(at_heads)
+        total = surrogate_loss((*shared, *behind), value)
         gramian = None if decision.gramian is None else decision.gramian * part.fraction
-        return StepResult(
-            shared + heads(at_heads), losses.to_log, weights, gramian, decision.overflow
-        )
+        return StepResult(total, losses.weighted.detach(), weights, gramian, decision.overflow)
 
     def stream(self, rehearsal: Rehearsal) -> GradientStream:
         """Return the gradients of a draw, computed as they are read."""
@@ -211,13 +212,12 @@ def weigh(
     """
     indices = update.indices
     present = gramian if update.complete else gramian[indices][:, indices]
-    total = present.sum() + losses.sum()
-    if total.device.type == "cpu":
-        if not math.isfinite(total.item()):
+    if present.device.type == "cpu":
+        if not math.isfinite(present.sum().item() + losses.sum().item()):
             return update.scatter(torch.full_like(present[0], torch.nan))
         with torch.no_grad():
             return update.scatter(weighting(present, update.stats(losses)))
-    finite = total.isfinite()  # stays on the device, which avoids a sync
+    finite = (present.sum() + losses.sum()).isfinite()  # stays on the device, which avoids a sync
     with torch.no_grad():
         weights = weighting(torch.where(finite, present, 0.0), update.stats(losses))
     return update.scatter(torch.where(finite, weights, torch.nan))

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from mtlkit.training.gradients.loss_scale import scaled
 
-COLUMNS = 2**14
+COLUMNS = 2**15
 """Number of columns of a Jacobian multiplied at once, so that a block fits into the cache."""
 
 
@@ -32,9 +32,13 @@ def gramian_of(jacobian: Tensor, other: Tensor | None = None) -> Tensor:
     Products are computed in float64, some columns at a time. In float32 they are wrong in the
     seventh digit, and over millions of columns in the third, which hides gradients that cancel.
     """
-    gramian = jacobian.new_zeros(len(jacobian), len(jacobian), dtype=torch.float64)
-    for start in range(0, jacobian.shape[1], COLUMNS):
+    tasks, size = jacobian.shape
+    if size <= COLUMNS:  # the common case, in fewer operations
+        left = jacobian.double()
+        return left @ (left if other is None else other.double()).T
+    gramian = jacobian.new_zeros(tasks, tasks, dtype=torch.float64)
+    for start in range(0, size, COLUMNS):
         left = jacobian[:, start : start + COLUMNS].double()
         right = left if other is None else other[:, start : start + COLUMNS].double()
-        gramian = torch.addmm(gramian, left, right.T)
+        gramian.addmm_(left, right.T)
     return gramian

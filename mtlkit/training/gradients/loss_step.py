@@ -13,7 +13,13 @@ from torch import Tensor
 from mtlkit.training.gradients.batch import Part, Rehearse, UpdateInfo
 from mtlkit.training.gradients.gramian import gradients_at, gramian_of
 from mtlkit.training.gradients.step import StepResult, TaskWeights, WeightingStep
-from mtlkit.weightings.kinds import BatchLossWeighting, LossWeighting, StepLosses, WholeBatch
+from mtlkit.weightings.kinds import (
+    BatchLossWeighting,
+    LossWeighting,
+    StepLosses,
+    WeightedLoss,
+    WholeBatch,
+)
 
 
 class LossStep(WeightingStep):
@@ -28,14 +34,19 @@ class LossStep(WeightingStep):
             losses, points = computed.losses, computed.points
             if decision is None:
                 decision = self.decide_alone(losses, update)
-            if decision.summary is not None or decision.weights is not None:
-                losses = attrs.evolve(losses, summary=decision.summary, decided=decision.weights)
-            weighted = self.weighting(losses)
+            weighted = self.weigh(losses, decision)
         watched = update.watch and len(points) > 0
         gramian = (
             gramian_of(gradients_at(points, losses.mean, self.passes.scale)) if watched else None
         )
-        return StepResult(weighted.total, losses.to_log, weighted.weights.detach(), gramian)
+        return StepResult(
+            weighted.total, losses.weighted.detach(), weighted.weights.detach(), gramian
+        )
+
+    def weigh(self, losses: StepLosses, decision: TaskWeights) -> WeightedLoss:
+        """Return the scalar of a micro-batch of an update with this `decision`."""
+        result: WeightedLoss = self.weighting(losses)
+        return result
 
     def decide_alone(self, losses: StepLosses, update: UpdateInfo) -> TaskWeights:
         """Return the decision for an update of one micro-batch."""
@@ -50,6 +61,9 @@ class SummaryStep(LossStep):
 
     rehearses: ClassVar[bool] = True
     weighting: WholeBatch
+
+    def weigh(self, losses: StepLosses, decision: TaskWeights) -> WeightedLoss:
+        return super().weigh(attrs.evolve(losses, summary=decision.summary), decision)
 
     def decide_alone(self, losses: StepLosses, update: UpdateInfo) -> TaskWeights:
         return self.decide_by(self.ranks.sum(self.weighting.summarize(losses)), update)
@@ -66,6 +80,10 @@ class BatchLossStep(SummaryStep):
     """The step of a `BatchLossWeighting`: the summed mean losses give the weights."""
 
     weighting: BatchLossWeighting
+
+    def weigh(self, losses: StepLosses, decision: TaskWeights) -> WeightedLoss:
+        assert decision.weights is not None
+        return WeightedLoss(decision.weights @ losses.mean, decision.weights)
 
     @torch.no_grad()
     def decide_by(self, summary: Tensor, update: UpdateInfo) -> TaskWeights:

@@ -20,7 +20,7 @@ from mtlkit.training.gradients.gramian import gramian_of
 from mtlkit.training.gradients.loss_scale import scaled
 from mtlkit.training.gradients.segment_gramian import segment_gramian, segments_of
 from mtlkit.training.gradients.shared_parameters import last_layer, shared_parameters
-from mtlkit.training.gradients.surrogate import surrogate_loss
+from mtlkit.training.gradients.surrogate import Pairs
 from mtlkit.training.gradients.task_gradients import (
     GradientStream,
     TaskGradients,
@@ -65,10 +65,10 @@ class GradientSource(ABC):
         """Return the Jacobian (T, P) of the update, from this rank's micro-batches."""
 
     @abstractmethod
-    def surrogate(self, gradients: TaskGradients, part: Tensor) -> Tensor:
-        """Return a scalar that applies this micro-batch's `part` of a direction.
+    def pairs(self, gradients: TaskGradients, part: Tensor) -> Pairs:
+        """Return tensors and the gradients there that apply this micro-batch's `part`.
 
-        Summed over micro-batches and ranks, its gradient is the direction.
+        Summed over micro-batches and ranks, they apply the direction.
         """
 
 
@@ -91,8 +91,8 @@ class FeatureSource(GradientSource):
             start += part.shape[1]
         return Jacobian(gathered, columns)
 
-    def surrogate(self, gradients: TaskGradients, part: Tensor) -> Tensor:
-        return gradients.ends.surrogate(part)
+    def pairs(self, gradients: TaskGradients, part: Tensor) -> Pairs:
+        return gradients.ends.pairs(part)
 
 
 def _rows(gradients: TaskGradients) -> Tensor:
@@ -127,8 +127,8 @@ class ParameterSource(GradientSource):
         count = len(stream)
         return Jacobian(self.ranks.sum(total), [slice(None)] * count, count * self.ranks.world)
 
-    def surrogate(self, gradients: TaskGradients, part: Tensor) -> Tensor:
-        return surrogate_loss(self.parameters, _pieces(part, self.parameters))
+    def pairs(self, gradients: TaskGradients, part: Tensor) -> Pairs:
+        return zip(self.parameters, _pieces(part, self.parameters), strict=True)
 
     def _rows(self, gradients: TaskGradients) -> Tensor:
         """Return the gradients (T, P) of one micro-batch."""

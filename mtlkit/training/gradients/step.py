@@ -45,7 +45,9 @@ class StepResult:
 
     def detached(self) -> "StepResult":
         """Return the result without the graph of its scalar."""
-        return attrs.evolve(self, total=self.total.detach())
+        return StepResult(
+            self.total.detach(), self.per_sample, self.weights, self.gramian, self.overflow
+        )
 
 
 @attrs.frozen(eq=False)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mtlkit.errors import AssemblyError
 from mtlkit.training.gradients.ends import Ends
-from mtlkit.training.gradients.surrogate import surrogate_loss
+from mtlkit.training.gradients.surrogate import Pairs
 from mtlkit.weightings.kinds import StepLosses
 
 
@@ -28,26 +28,26 @@ class TaskGradients:
     behind: Sequence[Tensor] = ()
     heads: Sequence[Tensor | None] = ()
     scale: Tensor | None = None
-    mean: Tensor = attrs.field(  # of the losses (T,), computed once
-        default=attrs.Factory(lambda self: self.losses.mean, takes_self=True), kw_only=True
-    )
     tasks: Sequence[int] = attrs.field(default=(), kw_only=True)
 
-    def weighted_heads(self, weights: Tensor) -> Tensor:
-        """Return a scalar with the value of the weighted sum, and its gradient behind the ends."""
-        value = (weights * self.mean).sum()
-        if not self.tasks:
-            return value
-        scales = weights.unbind()
-        pairs = zip(self.tasks, self.heads, strict=True)
-        gradients = [None if head is None else scales[task] * head for task, head in pairs]
-        return surrogate_loss(self.behind, gradients) + value.detach()
+    def weighted_heads(self, weights: Tensor) -> tuple[Tensor, Pairs]:
+        """Return the weighted sum and pairs, whose gradients behind the ends are those of the sum.
 
-    def unweighted_heads(self, weights: Tensor) -> Tensor:
-        """Return a scalar with the value of the weighted sum, and the gradient `heads`."""
-        value = (weights * self.mean.detach()).sum()
-        # a surrogate is 0; the weighted sum makes the total NaN if a weight is not finite
-        return surrogate_loss(self.behind, self.heads) + value
+        If a parameter behind the ends has several tasks, the sum has a graph and there are no
+        pairs.
+        """
+        value = weights @ self.losses.mean
+        if not self.tasks:
+            return value, ()
+        scales = weights.unbind()
+        heads = zip(self.tasks, self.heads, strict=True)
+        gradients = [None if head is None else scales[task] * head for task, head in heads]
+        return value.detach(), zip(self.behind, gradients, strict=True)
+
+    def unweighted_heads(self, weights: Tensor) -> tuple[Tensor, Pairs]:
+        """Return the value of the weighted sum, and pairs with the gradient `heads`."""
+        # the sum is NaN if a weight is not finite
+        return weights @ self.losses.mean.detach(), zip(self.behind, self.heads, strict=True)
 
 
 class GradientStream:
@@ -58,7 +58,7 @@ class GradientStream:
     """
 
     def __init__(self, gradients: Iterable[TaskGradients], count: int = 1) -> None:
-        self._read: list[tuple[Tensor, Tensor]] = []  # losses and weights (T, N) of each part
+        self.per_sample: list[Tensor] = []  # weighted losses (T, N) of each part read so far
         self._means: list[Tensor] = []
         self._gradients, self._count = gradients, count
 
@@ -74,14 +74,9 @@ class GradientStream:
         return self
 
     def _recorded(self, gradients: TaskGradients) -> TaskGradients:
-        self._read.append((gradients.losses.per_sample.detach(), gradients.losses.weights))
-        self._means.append(gradients.mean.detach())
+        self.per_sample.append(gradients.losses.weighted.detach())
+        self._means.append(gradients.losses.mean.detach())
         return gradients
-
-    @property
-    def per_sample(self) -> list[Tensor]:
-        """Weighted losses (T, N) of each part read so far."""
-        return [losses * weights for losses, weights in self._read]
 
     @property
     def losses(self) -> Tensor:

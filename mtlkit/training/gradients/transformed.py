@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
 from mtlkit.assembly import encode_targets
@@ -53,6 +54,7 @@ class TransformedReader:
         self._model, self._context = model, context
         self._counted = CountedLabels.of(model, recipe.train.batches)
 
+    @torch.no_grad()
     def read(self, batch: UpdateBatch) -> BatchLabels:
         """Return the transformed inputs and labels of this rank's part, in any thread."""
 

@@ -51,17 +51,12 @@ class LossScaling:
                     f"are, even with a loss scale of {self._scaler.get_scale():.1e}. The last "
                     f"checkpoint is kept; use `precision: bf16` or `fp32`",
                     step=step,
-                    tasks=(),
-                    ids=(),
                 )
         return wrapped.taken
 
     def log_values(self) -> dict[str, float]:
         """Return the scale and the number of skipped updates so far, by name."""
-        return {
-            "loss scale": self._scaler.get_scale(),
-            "skipped updates": float(self.skipped),
-        }
+        return {"loss scale": self._scaler.get_scale(), "skipped updates": float(self.skipped)}
 
     def state(self) -> dict[str, Any]:
         """Return the state as JSON values."""

@@ -5,8 +5,12 @@ Newton steps are relative to a, which makes them invariant to gradient norms, an
 most the fraction `MAX_STEP`, which keeps weights above zero. Shapes: K tasks.
 """
 
+from math import sqrt
+
 import torch
 from torch import Tensor
+
+from mtlkit.weightings.solvers.active_set import dot, norm_of, on_floats, solve_positive
 
 STEPS = 16
 """Newton steps; gradients with a solution need at most 15 in our tests, and mostly 4.
@@ -35,6 +39,13 @@ def bargain(gramian: Tensor, power: float = 1.0) -> Tensor:
     >>> bargain(torch.tensor([[4.0, 0.0], [0.0, 1.0]], dtype=torch.float64)).tolist()
     [0.5, 1.0]
     """
+    if on_floats(gramian):
+        return gramian.new_tensor(_on_floats(gramian.tolist(), power))
+    return bargain_of_tensors(gramian, power)
+
+
+def bargain_of_tensors(gramian: Tensor, power: float) -> Tensor:
+    """Return the weights of `bargain` by tensor operators, which need no sync on a GPU."""
     nonzero = gramian.diagonal() > 0
     squares = torch.where(nonzero, gramian.diagonal(), 1.0)
     # a gradient of zero becomes a unit gradient orthogonal to all others, which affects none
@@ -55,3 +66,32 @@ def bargain(gramian: Tensor, power: float = 1.0) -> Tensor:
         if not a.is_cuda and size < 1e-5:  # on a GPU the test would force a sync
             break
     return torch.where(nonzero, a, 0.0)
+
+
+def _on_floats(gramian: list[list[float]], power: float) -> list[float]:
+    """Return the weights of `bargain` by the same steps on floats."""
+    tasks = range(len(gramian))
+    nonzero = [gramian[i][i] > 0 for i in tasks]
+    for i in tasks:
+        gramian[i][i] = gramian[i][i] if nonzero[i] else 1.0
+    squares = [gramian[i][i] for i in tasks]
+    agreement = norm_of(gramian, [1 / sqrt(s) for s in squares]) ** 2 / len(gramian)
+    a = [s ** (-1 / (1 + power)) / sqrt(max(agreement, 0.01)) for s in squares]
+    for _ in range(STEPS):
+        rest = [x ** (1 - power) for x in a]
+        scale = [1 / sqrt(power * r + x * x * s) for r, x, s in zip(rest, a, squares, strict=True)]
+        b = [x * s for x, s in zip(a, scale, strict=True)]
+        rows = [
+            [b[i] * g * other for g, other in zip(gramian[i], b, strict=True)]
+            + [scale[i] * (a[i] * dot(gramian[i], a) - rest[i])]
+            for i in tasks
+        ]
+        for i in tasks:
+            rows[i][i] += power * rest[i] * scale[i] ** 2
+        move = [s * v for s, (v,) in zip(scale, solve_positive(rows)[0], strict=True)]
+        size = max(map(abs, move))
+        part = min(1.0, MAX_STEP / size) if size else 1.0
+        a = [x * (1 - part * m) for x, m in zip(a, move, strict=True)]
+        if size < 1e-5:
+            break
+    return [x if known else 0.0 for x, known in zip(a, nonzero, strict=True)]

@@ -1,8 +1,9 @@
 """Small problems over the simplex {w >= 0, sum w = 1}, solved on the tensors' device.
 
-For up to `FEW` tasks, the solution on each support (the set of nonzero weights) is computed in
-closed form and the best feasible one returned: exact, without a loop or a device sync. For more
-tasks an interior-point method runs a fixed number of steps. Shapes: K tasks.
+For up to `FEW` tasks on a CPU, they are solved on floats. On a GPU, the solution on each support
+(the set of nonzero weights) is computed in closed form and the best feasible one returned: exact,
+without a loop or a device sync, by up to 255 systems of 8 equations. For more tasks an
+interior-point method runs a fixed number of steps. Shapes: K tasks.
 """
 
 from functools import lru_cache
@@ -10,14 +11,9 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from mtlkit.weightings.solvers.active_set import FEW, RIDGE, minimize_on_simplex, on_floats
 from mtlkit.weightings.solvers.gramian import cosines, inverse_norms
 from mtlkit.weightings.solvers.worst_case import worst_case_weights
-
-FEW = 8
-"""Largest number of tasks for which every support is solved: 255 systems of 8 equations."""
-
-RIDGE = 1e-12
-"""Ridge that keeps systems of linearly dependent gradients solvable, relative to squared norms."""
 
 STEPS = 40
 """Largest number of steps of the interior-point method; each shrinks the gap about fivefold.
@@ -55,6 +51,13 @@ def min_norm(gramian: Tensor) -> Tensor:
     """
     if len(gramian) > FEW:
         return _prefer_zero(gramian, _minimum(gramian))
+    if on_floats(gramian):
+        return gramian.new_tensor(minimize_on_simplex(gramian.tolist(), [0.0] * len(gramian), 1.0))
+    return min_norm_among_supports(gramian)
+
+
+def min_norm_among_supports(gramian: Tensor) -> Tensor:
+    """Return the weights (K,) of `min_norm` from the solutions on all supports."""
     inverse = inverse_norms(gramian)
     systems, members = _support_systems(cosines(gramian, inverse))
     # on a support w is proportional to G^-1 1 = D^-1 C^-1 D^-1 1 with norms D and cosines C

@@ -6,6 +6,7 @@ from pathlib import Path
 import attrs
 
 from mtlkit.plugins import DataError
+from mtlkit_benchmarks.trees.files import readable
 
 UPOS = (
     "ADJ",
@@ -53,10 +54,8 @@ def read_sentences(path: Path) -> list[Sentence]:
 
     Raises `DataError` with the line of a mistake.
     """
-    try:
+    with readable(path):
         lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as cause:
-        raise DataError(f"{path}: cannot be read: {cause}") from cause
     sentences = list(_sentences(path, lines))
     if not sentences:
         raise DataError(f"{path}: has no sentence")

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mtlkit.data import InputSpec
 from mtlkit.plugins import DataError
+from mtlkit_benchmarks.trees.files import readable
 
 ELEMENTS = {"H": 1, "C": 6, "N": 7, "O": 8, "F": 9}
 """Atomic numbers of the elements; codes of atoms count in this order."""
@@ -77,10 +78,8 @@ def read_xyz(path: Path) -> tuple[Molecules, list[str]]:
     three coordinates in angstrom. The name is the first word of the text, or else the molecule's
     number. Raises `DataError` with the line of a mistake.
     """
-    try:
+    with readable(path):
         lines = path.read_text(encoding="utf-8").rstrip().splitlines()
-    except (OSError, UnicodeDecodeError) as cause:
-        raise DataError(f"{path}: cannot be read: {cause}") from cause
     sizes, atoms, positions, names = list[int](), list[int](), list[list[float]](), list[str]()
     first = 0
     while first < len(lines):

@@ -26,6 +26,7 @@ from mtlkit.data import (
 )
 from mtlkit.plugins import MISSING, DataError, MissingExtraError, at_least
 from mtlkit_benchmarks.random_splits import random_splits
+from mtlkit_benchmarks.trees.files import readable
 
 CLASSES = (
     "backpack",
@@ -136,14 +137,9 @@ def read_histograms(path: Path) -> tuple[Tensor, Tensor]:
         from scipy.io import loadmat  # optional
     except ImportError as cause:
         raise MissingExtraError("surf needs SciPy; pip install mtlkit-benchmarks[surf]") from cause
-    try:
+    with readable(path, "; expected arrays `fts` and `labels`, in the folder `folder`"):
         arrays = loadmat(path)
         counts, labels = arrays["fts"], arrays["labels"]
-    except (OSError, ValueError, KeyError, NotImplementedError) as cause:
-        raise DataError(
-            f"{path}: cannot be read: {cause}; expected arrays `fts` and `labels`, in the folder "
-            f"`folder`"
-        ) from cause
     if counts.shape[1:] != (WORDS,) or labels.shape != (len(counts), 1):
         raise DataError(
             f"{path}: got fts {counts.shape} and labels {labels.shape}, expected (N, {WORDS}) and "

@@ -9,7 +9,6 @@ Chechik and Ethan Fetaya, "Multi-Task Learning as a Bargaining Game", ICML 2022.
 
 import csv
 import gzip
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from mtlkit.data import Data, DataSource, Loading, NumberTarget, Numeric, Random
 from mtlkit.plugins import DataError
 from mtlkit_benchmarks.molecules import ELEMENTS, Molecules, read_xyz
 from mtlkit_benchmarks.random_splits import random_splits
+from mtlkit_benchmarks.trees.files import readable
 
 HARTREE = 27.211386246
 """Electronvolts of one hartree."""
@@ -101,17 +101,17 @@ def atomization(values: Mapping[str, Tensor], counts: Tensor) -> dict[str, Tenso
 def read_properties(path: Path) -> tuple[list[str], dict[str, Tensor]]:
     """Return the names of the molecules, and their properties (N,) by column, in float64."""
     columns = ["mu", "alpha", "homo", "lumo", "r2", "zpve", *FREE_ATOMS, "cv"]
-    try:
-        with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
-            table = csv.DictReader(file)
-            absent = [name for name in ("mol_id", *columns) if name not in (table.fieldnames or ())]
-            if absent:
-                raise DataError(
-                    f"{path}: has no column {absent[0]!r}; expected the table of MoleculeNet"
-                )
-            rows = list(table)
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as cause:
-        raise DataError(f"{path}: cannot be read: {cause}; set the folder by `folder`") from cause
+    with (
+        readable(path, "; set the folder by `folder`"),
+        gzip.open(path, "rt", encoding="utf-8", newline="") as file,
+    ):
+        table = csv.DictReader(file)
+        absent = [name for name in ("mol_id", *columns) if name not in (table.fieldnames or ())]
+        if absent:
+            raise DataError(
+                f"{path}: has no column {absent[0]!r}; expected the table of MoleculeNet"
+            )
+        rows = list(table)
     values = torch.empty(len(rows), len(columns), dtype=torch.float64)
     for number, row in enumerate(rows):
         for place, name in enumerate(columns):
@@ -127,13 +127,11 @@ def read_properties(path: Path) -> tuple[list[str], dict[str, Tensor]]:
 
 def _read_geometry(path: Path, count: int) -> Molecules:
     """Return the atoms of `count` molecules."""
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            sizes, numbers, positions = (arrays[name] for name in ("n_atoms", "Z", "pos"))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as cause:
-        raise DataError(
-            f"{path}: cannot be read: {cause}; expected arrays `n_atoms`, `Z` and `pos`"
-        ) from cause
+    with (
+        readable(path, "; expected arrays `n_atoms`, `Z` and `pos`"),
+        np.load(path, allow_pickle=False) as arrays,
+    ):
+        sizes, numbers, positions = (arrays[name] for name in ("n_atoms", "Z", "pos"))
     total = int(sizes.sum())
     if sizes.shape != (count,) or numbers.shape != (total,) or positions.shape != (total, 3):
         raise DataError(

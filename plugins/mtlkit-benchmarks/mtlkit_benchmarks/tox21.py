@@ -7,7 +7,6 @@ Chemical Science 9, 2018.
 
 import csv
 import gzip
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from mtlkit.data import (
 )
 from mtlkit.plugins import MISSING, DataError
 from mtlkit_benchmarks.random_splits import random_splits
+from mtlkit_benchmarks.trees.files import readable
 from mtlkit_benchmarks.trees.layout import Layout, TreePart
 from mtlkit_benchmarks.trees.source import OfficialTree
 
@@ -107,18 +107,18 @@ class Tox21(OfficialTree):
 
 def read_assays(path: Path) -> tuple[list[str], Tensor]:
     """Return the names of the molecules and their labels (N, 12): 0, 1 or -1 for a missing one."""
-    try:
-        with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
-            table = csv.DictReader(file)
-            header = table.fieldnames or []
-            absent = [name for name in (*ASSAYS, "mol_id", "smiles") if name not in header]
-            if absent:
-                raise DataError(
-                    f"{path}: has no column {absent[0]!r}; expected the table of MoleculeNet"
-                )
-            rows = list(table)
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as cause:
-        raise DataError(f"{path}: cannot be read: {cause}; set the folder by `folder`") from cause
+    with (
+        readable(path, "; set the folder by `folder`"),
+        gzip.open(path, "rt", encoding="utf-8", newline="") as file,
+    ):
+        table = csv.DictReader(file)
+        header = table.fieldnames or []
+        absent = [name for name in (*ASSAYS, "mol_id", "smiles") if name not in header]
+        if absent:
+            raise DataError(
+                f"{path}: has no column {absent[0]!r}; expected the table of MoleculeNet"
+            )
+        rows = list(table)
     for number, row in enumerate(rows, start=2):
         for name in ASSAYS:
             if row[name] not in _CODES:
@@ -132,13 +132,11 @@ def read_assays(path: Path) -> tuple[list[str], Tensor]:
 
 def _read_bits(path: Path, count: int | None = None) -> Tensor:
     """Return the bits (N, B) of all molecules, `count` if it is given, in float32."""
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            packed: NDArray[np.uint8] = arrays["fingerprint"]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as cause:
-        raise DataError(
-            f"{path}: cannot be read: {cause}; expected an array `fingerprint`"
-        ) from cause
+    with (
+        readable(path, "; expected an array `fingerprint`"),
+        np.load(path, allow_pickle=False) as arrays,
+    ):
+        packed: NDArray[np.uint8] = arrays["fingerprint"]
     if packed.dtype != np.uint8 or packed.ndim != 2 or count not in (None, len(packed)):
         rows = "" if count is None else f", one row for each of the {count} rows of {TABLE}"
         raise DataError(

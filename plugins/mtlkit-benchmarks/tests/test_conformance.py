@@ -55,6 +55,9 @@ SPLIT = RandomSplit(validation=0.25, test=0.25)
 SCHOOLS = RandomSplit(validation=0.25, test=0.25, stratify="school")
 PART = {"complete": False}
 SOURCES = {
+    "camvid": CamVid(size=(16, 24)),
+    "office-caltech10": OfficeCaltech10(size=8),
+    "qm9": QM9(split=SPLIT),
     "nyuv2": NYUv2(folder=Path("nyuv2"), validation=0.25, **PART),
     "nyuv2-raw": NYUv2Raw(folder=Path("nyuv2-raw"), validation="test", depth="raw", **PART),
     "cityscapes": Cityscapes(**PART),
@@ -90,7 +93,7 @@ def _trees(tmp_path, monkeypatch, tree, request):
     monkeypatch.chdir(tmp_path)
     written = {"multi-mnist": "mnist", "universal-dependencies": "ud"}
     written |= {"office-caltech10": "officecaltech10"}
-    for name in ("camvid", "office-caltech10", "qm9", *SOURCES):
+    for name in SOURCES:
         if f"benchmarks/{name}:" in request.node.name:
             tree(written.get(name, name))
 
@@ -143,9 +146,6 @@ EXCUSES = {
 test_conformance = testing.conformance(
     "benchmarks",
     examples={
-        "data/benchmarks/camvid": CamVid(size=(16, 24)),
-        "data/benchmarks/office-caltech10": OfficeCaltech10(size=8),
-        "data/benchmarks/qm9": QM9(split=SPLIT),
         "data/benchmarks/scenes": Scenes(samples=3, validation=1, test=1, size=(8, 12)),
         **{f"data/benchmarks/{name}": source for name, source in SOURCES.items()},
         "backbones/benchmarks/mpnn": testing.Example(

@@ -20,7 +20,7 @@ from torch import Tensor
 from mtlkit.data import ClassMapTarget, Data, Labels, Loading, RealMapTarget, Split
 from mtlkit.plugins import DataError, one_of
 from mtlkit_benchmarks.dense.nyuv2 import CLASSES, SAMPLES
-from mtlkit_benchmarks.trees.files import optional, read_mat, variable
+from mtlkit_benchmarks.trees.files import optional, read_mat, readable, variable
 from mtlkit_benchmarks.trees.layout import Layout, TreePart
 from mtlkit_benchmarks.trees.on_access import OnAccess
 from mtlkit_benchmarks.trees.source import WithoutValidation
@@ -117,22 +117,14 @@ def class_table(folder: Path, classes: int) -> tuple[tuple[str, ...], Tensor]:
 
 def _array(path: Path, name: str, position: int) -> NDArray[Any]:
     """Return one image of a variable with its axes in the order (C, H, W)."""
-    try:
-        with optional("h5py").File(path) as file:
-            values = np.asarray(file[name][position])
-    except (OSError, KeyError, ValueError) as cause:
-        raise DataError(f"{path}: {name!r} cannot be read: {cause}") from cause
+    with readable(path, f"; expected the array {name!r}"), optional("h5py").File(path) as file:
+        values = np.asarray(file[name][position])
     return values.swapaxes(-1, -2)  # MATLAB stores columns first
 
 
 def _number_of_images(path: Path) -> int:
-    try:
-        with optional("h5py").File(path) as file:
-            return len(file["images"])
-    except (OSError, KeyError) as cause:
-        raise DataError(
-            f"{path}: cannot be read: {cause}; expected a file of MATLAB 7.3"
-        ) from cause
+    with readable(path, "; expected a file of MATLAB 7.3"), optional("h5py").File(path) as file:
+        return len(file["images"])
 
 
 def _image(path: Path, position: int) -> Tensor:

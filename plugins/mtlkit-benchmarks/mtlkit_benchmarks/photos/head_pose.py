@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from mtlkit.data import Data, Labels, Loading, Split, VectorTarget, threads
-from mtlkit.plugins import DataError, at_least
-from mtlkit_benchmarks.trees.files import existing, read_mat, variable
+from mtlkit.data import FORMATS, Data, Labels, Loading, Split, VectorTarget, threads
+from mtlkit.plugins import at_least
+from mtlkit_benchmarks.trees.files import existing, read_mat, readable, variable
 from mtlkit_benchmarks.trees.layout import Layout, TreePart
 from mtlkit_benchmarks.trees.on_access import OnAccess
 from mtlkit_benchmarks.trees.source import WithoutValidation
@@ -91,11 +91,8 @@ def read_face(path: Path, margins: Margins, size: int) -> Tensor:
     mat = path.with_suffix(".mat")
     points = variable(mat, read_mat(mat), "pt2d").astype(np.float64)
     box = grown(points, margins)
-    try:
-        with Image.open(path) as image:
-            face = image.convert("RGB").crop(box).resize((size, size), Image.Resampling.BILINEAR)
-    except OSError as cause:
-        raise DataError(f"{path}: cannot be read: {cause}") from cause
+    with readable(path), Image.open(path, formats=FORMATS) as image:
+        face = image.convert("RGB").crop(box).resize((size, size), Image.Resampling.BILINEAR)
     return torch.from_numpy(np.array(face)).movedim(-1, 0).contiguous()
 
 

@@ -2,12 +2,13 @@
 
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mtlkit.plugins import DataError
+from mtlkit_benchmarks.trees.files import readable
 
 _ALLOWED = {
     (module, name)
@@ -21,21 +22,22 @@ _ALLOWED = {
 
 
 class _Arrays(pickle.Unpickler):
+    def __init__(self, path: Path, file: IO[bytes]) -> None:
+        super().__init__(file, encoding="latin1")
+        self.path = path
+
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
-            raise DataError(f"it names {module}.{name}, expected arrays alone; do not trust it")
+            raise DataError(
+                f"{self.path}: it names {module}.{name}, expected arrays alone; do not trust it"
+            )
         return super().find_class(module.replace("numpy.core", "numpy._core"), name)
 
 
 def read_arrays(path: Path) -> list[NDArray[Any]]:
     """Return the arrays of a pickled sequence; `DataError` if it holds anything else."""
-    try:
-        with path.open("rb") as file:
-            values = _Arrays(file, encoding="latin1").load()
-    except DataError as cause:
-        raise DataError(f"{path}: {cause}") from cause
-    except Exception as cause:  # a damaged pickle raises many types
-        raise DataError(f"{path}: cannot be read: {cause}") from cause
+    with readable(path), path.open("rb") as file:
+        values = _Arrays(path, file).load()
     if not isinstance(values, list | tuple) or not all(
         isinstance(value, np.ndarray) and value.dtype != object for value in values
     ):

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mtlkit.data import Categorical, Data, InputSpec, Loading, Split
 from mtlkit.plugins import DataError, one_of
+from mtlkit_benchmarks.trees.files import readable
 from mtlkit_benchmarks.trees.layout import Layout, TreePart
 from mtlkit_benchmarks.trees.on_access import Numbered
 from mtlkit_benchmarks.trees.source import WithoutValidation
@@ -43,7 +44,7 @@ class CsvRows:
 
     def __getitem__(self, index: Tensor, /) -> Mapping[str, Tensor]:
         rows = []
-        with self.path.open("rb") as file:
+        with readable(self.path), self.path.open("rb") as file:
             for start in self.starts[index].tolist():
                 file.seek(start)
                 rows.append(np.array(file.readline().split(b","), dtype=np.float64))
@@ -116,7 +117,7 @@ def scan(path: Path) -> TableScan:
     """Read a table once; `DataError` names the line of a mistake."""
     starts, labels = array("q"), [array("b"), array("b")]
     largest = np.zeros(FIELDS, dtype=np.int64)
-    with path.open("rb") as file:
+    with readable(path), path.open("rb") as file:
         columns = len(file.readline().split(b","))
         if columns < 1 + FIELDS + len(LABELS):
             raise DataError(f"{path}: got {columns} columns, expected at least {3 + FIELDS}")

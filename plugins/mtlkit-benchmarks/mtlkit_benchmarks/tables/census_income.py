@@ -16,7 +16,7 @@ import torch
 from mtlkit.data import Categorical, Column, Data, Loading, RandomSplit, Split, split_samples
 from mtlkit.plugins import DataError, one_of
 from mtlkit_benchmarks.tables.encoded_rows import Encoding
-from mtlkit_benchmarks.trees.files import first_file
+from mtlkit_benchmarks.trees.files import first_file, readable
 from mtlkit_benchmarks.trees.layout import Layout, TreePart
 from mtlkit_benchmarks.trees.source import OfficialTree
 
@@ -104,18 +104,15 @@ def read_rows(path: Path) -> list[list[str]]:
     """Return the cells of each line, which are separated by a comma and a blank."""
     read = gzip.open if path.suffix == ".gz" else open
     rows = []
-    try:
-        with read(path, "rt", encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
-                # equal texts are one object, as most of the cells are equal to others
-                cells = [sys.intern(cell.strip()) for cell in line.strip().split(", ")]
-                if len(cells) != COLUMNS:
-                    raise DataError(
-                        f"{path}: line {number}: got {len(cells)} columns, expected {COLUMNS}"
-                    )
-                rows.append(cells)
-    except (OSError, EOFError, UnicodeDecodeError) as cause:
-        raise DataError(f"{path}: cannot be read: {cause}") from cause
+    with readable(path), read(path, "rt", encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            # equal texts are one object, as most of the cells are equal to others
+            cells = [sys.intern(cell.strip()) for cell in line.strip().split(", ")]
+            if len(cells) != COLUMNS:
+                raise DataError(
+                    f"{path}: line {number}: got {len(cells)} columns, expected {COLUMNS}"
+                )
+            rows.append(cells)
     wrong = {row[INCOME] for row in rows} - {"50000+.", "- 50000."}
     if wrong:
         raise DataError(

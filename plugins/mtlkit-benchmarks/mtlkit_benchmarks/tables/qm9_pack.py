@@ -18,6 +18,7 @@ from mtlkit.plugins import DataError
 from mtlkit_benchmarks.molecules import ELEMENTS, Molecules
 from mtlkit_benchmarks.qm9 import HARTREE, UNITS, atomization
 from mtlkit_benchmarks.random_splits import random_splits
+from mtlkit_benchmarks.trees.files import readable
 from mtlkit_benchmarks.trees.layout import Layout, TreePart
 from mtlkit_benchmarks.trees.source import OfficialTree
 
@@ -103,7 +104,7 @@ class QM9Pack(OfficialTree):
 
 def read_part(path: Path) -> Iterator[tuple[str, Mapping[str, str]]]:
     """Yield the rows of a table, each with its place."""
-    with path.open(encoding="utf-8", newline="") as file:
+    with readable(path), path.open(encoding="utf-8", newline="") as file:
         table = csv.DictReader(file)
         absent = {NAME, ATOMS, POSITIONS, *COLUMNS.values()} - set(table.fieldnames or ())
         if absent:

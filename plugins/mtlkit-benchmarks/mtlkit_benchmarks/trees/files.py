@@ -1,6 +1,7 @@
 """Files of official trees as arrays and lines; `DataError` names the file."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,23 @@ from PIL import Image
 from torch import Tensor
 
 from mtlkit.data import FORMATS, Frame, Loading, decode, threads
-from mtlkit.plugins import DataError, MissingExtraError
+from mtlkit.plugins import DataError, MissingExtraError, MtlkitError
 from mtlkit_benchmarks.trees.on_access import OnAccess
+
+
+@contextmanager
+def readable(path: Path, advice: str = "") -> Iterator[None]:
+    """Raise what a damaged file makes a decoder raise as a `DataError` with its path and `advice`.
+
+    Decoders raise many types: of zlib, tokenize, struct and others.
+    """
+    try:
+        yield
+    except MtlkitError:
+        raise
+    except Exception as cause:
+        reason = str(cause) or type(cause).__name__
+        raise DataError(f"{path}: cannot be read: {reason}{advice}") from cause
 
 
 def image_rows(paths: Sequence[Path], frame: Frame, loading: Loading) -> OnAccess:
@@ -31,27 +47,20 @@ def read_image(path: Path, frame: Frame) -> Tensor:
 
 def read_codes(path: Path) -> NDArray[Any]:
     """Return the values of an image without conversion, (H, W) or (H, W, C)."""
-    try:
-        with Image.open(path, formats=FORMATS) as image:
-            return np.asarray(image)  # the codes of an image with a palette
-    except (OSError, ValueError) as cause:
-        raise DataError(f"{path}: cannot be read: {cause}") from cause
+    with readable(path), Image.open(path, formats=FORMATS) as image:
+        return np.asarray(image)  # the codes of an image with a palette
 
 
 def read_npy(path: Path) -> NDArray[Any]:
     """Return the array of a ``.npy`` file without pickled objects."""
-    try:
+    with readable(path):
         return np.asarray(np.load(path, allow_pickle=False))
-    except (OSError, ValueError, EOFError) as cause:
-        raise DataError(f"{path}: cannot be read: {cause}") from cause
 
 
 def read_lines(path: Path) -> list[str]:
     """Return the lines of a text file without the empty ones at its end."""
-    try:
+    with readable(path):
         lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as cause:
-        raise DataError(f"{path}: cannot be read: {cause}") from cause
     while lines and not lines[-1].strip():
         lines.pop()
     return lines
@@ -60,10 +69,8 @@ def read_lines(path: Path) -> list[str]:
 def read_mat(path: Path) -> dict[str, Any]:
     """Return the variables of a MATLAB file before version 7.3; scipy is needed."""
     loadmat = optional("scipy.io").loadmat
-    try:
+    with readable(path):
         variables: dict[str, Any] = loadmat(path, squeeze_me=False)
-    except Exception as cause:  # scipy raises many types for a damaged file
-        raise DataError(f"{path}: cannot be read: {cause}") from cause
     return variables
 
 
