@@ -48,7 +48,8 @@ def gather_batch(x: Tensor, target: Tensor, shard: RowShard) -> GatheredBatch:
     """
     if shard.world == 1:
         return GatheredBatch(x.to(accumulator(x.dtype)), target, (len(x),), shard)
-    return GatheredBatch(*_Gather.apply(x, target, shard), shard)
+    features, targets, sizes = _Gather.apply(x, target, shard)
+    return GatheredBatch(features, targets, sizes, shard)
 
 
 def sharded_margin_cross_entropy(
@@ -153,7 +154,7 @@ def _gathered_samples(
         shard.capacity[0] = -(-max(sizes) // 8) * 8  # rows of bytes stay aligned for any type
         return _gathered_samples(x, target, shard)
     targets = gathered[:, ends[0] : ends[1]].view(torch.int64)
-    features = gathered[:, ends[1] :].view(x.dtype).unflatten(1, (capacity, x.shape[1]))
+    features = gathered[:, ends[1] :].view(x.dtype).reshape(shard.world, capacity, x.shape[1])
     return _without_padding(features, sizes), _without_padding(targets, sizes), sizes
 
 
