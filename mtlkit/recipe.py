@@ -71,6 +71,8 @@ class Train:
     checkpoint_every: int | str | None = attrs.field(
         default=None, validator=optional(steps_or_minutes())
     )  # steps, or minutes as "10 min"; None: each epoch
+    hang_timeout: int = attrs.field(default=30, validator=at_least(1))
+    # minutes without progress after which several processes end
     loggers: tuple[Logger, ...] = (JsonLines(),)
 
     def problems(self) -> Iterator[Problem]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn, TextIO
 import click
 
 from mtlkit.cli.boundary import exit_code
-from mtlkit.errors import LoadFailedError, did_you_mean, error_text
+from mtlkit.errors import InterruptedRunError, LoadFailedError, did_you_mean, error_text
 from mtlkit.printable import MtlkitWarning, echo
 
 if TYPE_CHECKING:
@@ -109,7 +109,8 @@ def limit_spinning(environment: MutableMapping[str, str]) -> None:
 class Session:
     """State that the commands of one call share."""
 
-    def __init__(self) -> None:
+    def __init__(self, arguments: Sequence[str] = ()) -> None:
+        self.arguments = arguments
         self.traceback = False
         self.owner = "mtlkit"  # the distribution of the command
         self._catalog: Catalog | None = None
@@ -142,6 +143,10 @@ def current_catalog() -> "Catalog":
 
 class _Commands(click.Group):
     """Commands of mtlkit and its plugins, imported when they are called."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        with _interruptible(ctx.obj.arguments):
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*COMMANDS, *sorted(set(ctx.obj.catalog().commands) - set(COMMANDS))]
@@ -206,7 +211,7 @@ def mtlkit(ctx: click.Context, traceback: bool) -> None:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with the code of `mtlkit.cli.boundary`."""
     limit_spinning(os.environ)
-    session = Session()
+    session = Session(sys.argv[1:] if arguments is None else arguments)
 
     def run() -> object:
         return mtlkit.main(arguments, prog_name="mtlkit", standalone_mode=False, obj=session)
@@ -214,6 +219,28 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     with _own_warnings_on_one_line():
         code = exit_code(run, session)
     sys.exit(code)
+
+
+@contextmanager
+def _interruptible(arguments: Sequence[str]) -> Iterator[None]:
+    """Raise an `InterruptedRunError` on a signal that arrives before a run handles it.
+
+    torchrun ends its processes by a signal, which would wait for the end of a blocked operation.
+    """
+    command = next((word for word in arguments if not word.startswith("-")), "")
+    if command not in ("train", "resume") or "RANK" in os.environ:
+        yield
+        return
+    from mtlkit.plugins.isolation import UserInterruptError
+    from mtlkit.training.signals import interrupt_on_signal
+
+    try:
+        with interrupt_on_signal(UserInterruptError):  # not an error of the plugin that loads
+            yield
+    except KeyboardInterrupt:
+        raise InterruptedRunError(
+            "stopped at once; repeat the command, or resume the run"
+        ) from None
 
 
 @contextmanager

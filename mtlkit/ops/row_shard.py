@@ -28,7 +28,8 @@ PATIENCE = timedelta(hours=2)
 class RowShard:
     """The rows of a matrix with `total` rows that the process `rank` of `world` holds.
 
-    `group` is the process group of the matrix; None for a process alone.
+    `group` is the process group of the matrix; None for a process alone. `capacity` holds the
+    number of samples for which messages of this group have room, equal on all processes.
 
     >>> shard = RowShard(1000, rank=1, world=4)
     >>> shard.start, shard.stop
@@ -39,6 +40,7 @@ class RowShard:
     rank: int = 0
     world: int = 1
     group: Any = None
+    capacity: list[int] = attrs.field(factory=lambda: [0], repr=False)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "RowShard":
         return self  # a process group cannot be copied

@@ -48,10 +48,8 @@ def gather_batch(x: Tensor, target: Tensor, shard: RowShard) -> GatheredBatch:
     """
     if shard.world == 1:
         return GatheredBatch(x.to(accumulator(x.dtype)), target, (len(x),), shard)
-    count = torch.tensor([len(x)], device=x.device)
-    sizes = tuple(_all_gathered(count, shard).flatten().tolist())
-    features: Tensor = _Gather.apply(x, sizes, shard)
-    return GatheredBatch(features, _gathered(target, sizes, shard), sizes, shard)
+    features, targets, sizes = _Gather.apply(x, target, shard)
+    return GatheredBatch(features, targets, sizes, shard)
 
 
 def sharded_margin_cross_entropy(
@@ -92,15 +90,20 @@ def sharded_margin_cross_entropy(
 
 
 class _Gather(Function):
-    """Features of all processes; the gradient is summed over them and multiplied by their number.
+    """Features, targets and numbers of samples of all processes.
 
-    `_Combine` has divided it by that number, so that the rows' gradient is divided at no cost.
+    The gradient is summed over the processes and multiplied by their number. `_Combine` has divided
+    it by that number, so that the rows' gradient is divided at no cost.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, sizes: tuple[int, ...], shard: RowShard) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, target: Tensor, shard: RowShard
+    ) -> tuple[Tensor, Tensor, tuple[int, ...]]:
+        features, targets, sizes = _gathered_samples(x.detach(), target, shard)
         ctx.sizes, ctx.shard, ctx.dtype = sizes, shard, x.dtype
-        return _gathered(x, sizes, shard).to(accumulator(x.dtype))
+        ctx.mark_non_differentiable(targets)
+        return features.to(accumulator(x.dtype)), targets, sizes
 
     @staticmethod
     def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor, None, None]:
@@ -132,6 +135,29 @@ class _Combine(Function):
         return torch.where(owned, of_logit, 0.0), of_lse * (lse - totals).exp(), None, None
 
 
+def _gathered_samples(
+    x: Tensor, target: Tensor, shard: RowShard
+) -> tuple[Tensor, Tensor, tuple[int, ...]]:
+    """Return features (M, D), targets (M,) and numbers of samples of all processes.
+
+    One all-gather of bytes sends all three. It is repeated if a process has more samples than any
+    had before, as in the first call.
+    """
+    capacity = shard.capacity[0]
+    count = torch.tensor([len(x)], device=x.device)
+    parts = (count, *(_padded(part[:capacity], capacity) for part in (target, x)))
+    packed = torch.cat([part.view(torch.uint8).flatten() for part in parts])
+    gathered = _all_gathered(packed, shard)
+    ends = 8, 8 + 8 * capacity
+    sizes = tuple(gathered[:, : ends[0]].view(torch.int64).flatten().tolist())
+    if max(sizes) > capacity:
+        shard.capacity[0] = -(-max(sizes) // 8) * 8  # rows of bytes stay aligned for any type
+        return _gathered_samples(x, target, shard)
+    targets = gathered[:, ends[0] : ends[1]].view(torch.int64)
+    features = gathered[:, ends[1] :].view(x.dtype).reshape(shard.world, capacity, x.shape[1])
+    return _without_padding(features, sizes), _without_padding(targets, sizes), sizes
+
+
 def _exchanged(values: Tensor, sizes: tuple[int, ...], shard: RowShard) -> Tensor:
     """Return what each process has in `values` (M, ...) of this process's samples, (W, N, ...).
 
@@ -146,10 +172,7 @@ def _exchanged(values: Tensor, sizes: tuple[int, ...], shard: RowShard) -> Tenso
 
 def _gathered(values: Tensor, sizes: tuple[int, ...], shard: RowShard) -> Tensor:
     """Return the `values` (N, ...) of all processes (M, ...), which may differ in N."""
-    parts = _all_gathered(_padded(values.detach(), max(sizes)), shard)
-    if len(set(sizes)) == 1:
-        return parts.flatten(0, 1)
-    return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
+    return _without_padding(_all_gathered(_padded(values.detach(), max(sizes)), shard), sizes)
 
 
 def _all_gathered(values: Tensor, shard: RowShard) -> Tensor:
@@ -157,6 +180,13 @@ def _all_gathered(values: Tensor, shard: RowShard) -> Tensor:
     parts = values.new_empty(shard.world, *values.shape)
     dist.all_gather([*parts.unbind()], values, group=shard.group)
     return parts
+
+
+def _without_padding(parts: Tensor, sizes: tuple[int, ...]) -> Tensor:
+    """Return the first rows of each of the `parts` (W, N, ...) as (M, ...)."""
+    if set(sizes) == {parts.shape[1]}:
+        return parts.flatten(0, 1)
+    return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
 
 
 def _padded(values: Tensor, size: int) -> Tensor:

@@ -101,7 +101,8 @@ def begin(
     loading = loading or Loading()
     device = chosen_device(recipe.train.device)
     ops = catalog.op_table
-    with process_group(device) as ranks, use(ops), ExitStack() as stack:
+    hang_timeout = 60.0 * recipe.train.hang_timeout
+    with process_group(device, hang_timeout) as ranks, use(ops), ExitStack() as stack:
         require_same_plugins(catalog, ranks, device)
         folder = RunFolder(Path(out))
         session = RunSession(folder, recipe, loading, device, ranks, tuple(beside), report, catalog)
@@ -110,7 +111,11 @@ def begin(
                 require_same_recipe(folder, text)
             return _continue(session, stack, quiet=quiet)
         if ranks.first:
-            refuse_taken(folder)
+            try:
+                refuse_taken(folder)
+            except RunError:
+                if not (or_resume and folder.recipe.is_file()):
+                    raise  # else another process began the run just now, which the lock names
             stack.enter_context(folder.locked())
             refuse_taken(folder)  # again, now that no other process can write to it
             _begin(folder, text, provenance_of(recipe, catalog, loading.base, device, ranks.world))
@@ -168,7 +173,8 @@ def resume(
     recipe = load_recipe(folder.recipe, catalog)
     read_records(beside)
     loading, device = loading or Loading(), chosen_device(recipe.train.device)
-    with process_group(device) as ranks, use(catalog.op_table), ExitStack() as stack:
+    hang_timeout, ops = 60.0 * recipe.train.hang_timeout, catalog.op_table
+    with process_group(device, hang_timeout) as ranks, use(ops), ExitStack() as stack:
         require_same_plugins(catalog, ranks, device)
         session = RunSession(
             folder, recipe, loading, device, ranks, tuple(beside), report, catalog, tuple(accept)
@@ -255,7 +261,7 @@ def _record_end(session: RunSession, error: Exception) -> None:
         if writes:
             begun = Status(state=State.RUNNING)
             status = folder.status() if folder.status_file.exists() else begun
-            step = max(saved_steps(folder.checkpoints), default=0)
+            step = max(saved_steps(folder.checkpoints, status.steps), default=0)
             folder.write_status(
                 attrs.evolve(status, state=state, step=step, reason=reason, pid=0, host="")
             )

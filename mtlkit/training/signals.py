@@ -48,11 +48,11 @@ def stop_on_signal() -> Iterator[StopRequest]:
 
 
 @contextmanager
-def interrupt_on_signal() -> Iterator[None]:
-    """Raise `KeyboardInterrupt` at once on each signal, where no update needs to be completed."""
+def interrupt_on_signal(error: type[KeyboardInterrupt] = KeyboardInterrupt) -> Iterator[None]:
+    """Raise `error` at once on each signal, where no update needs to be completed."""
 
     def handle(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+        raise error
 
     with _handled_by(handle):
         yield

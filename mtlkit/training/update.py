@@ -134,7 +134,8 @@ class Updater:
 
         Raises `NotFiniteError` on every rank, before the update, if a loss is not finite.
         """
-        with use(**self.train.ops) if self.train.ops else nullcontext():
+        ops = use(**self.train.ops) if self.train.ops else nullcontext()
+        with ops, self.ranks.updating():
             return self._update(step, stop_request)
 
     def _update(self, step: int, stop_request: StopRequest | None) -> Update:
@@ -215,10 +216,13 @@ class Updater:
 def _distributed(step: TrainingStep) -> DistributedDataParallel:
     """Wrap the step in DDP, without the parameters that are divided among the ranks.
 
-    Buffers of a weighting are equal on all ranks and not broadcast.
+    Buffers of a weighting, and of a head that gathers all samples, are equal on all ranks and not
+    broadcast.
     """
-    names = [name for name, _ in step.named_buffers() if name.startswith("weighting.")]
-    names += row_shards(step)
+    names = list(row_shards(step))
+    heads = tuple(name.rpartition(".")[0] + "." for name in names)
+    equal = ("weighting.", *heads)
+    names += [name for name, _ in step.named_buffers() if name.startswith(equal)]
     names += [name for name, p in step.named_parameters() if is_fsdp_shard(p)]
     DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(  # type: ignore[no-untyped-call]
         step, names

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mtlkit.cli import main
+from mtlkit.cli import Session, main
 from mtlkit.plugins.command_options import user_cache
+from mtlkit.plugins.isolation import UserInterruptError, isolated
 from mtlkit.runs.storage.folder import RunFolder, State
 from mtlkit.training.saved_steps import saved_steps
 
@@ -130,6 +131,30 @@ def test_ctrl_c_saves_and_names_the_very_command_to_go_on(home):
     status = folder.status()
     assert status.state is State.INTERRUPTED
     assert saved_steps(folder.checkpoints)[-1] == status.step > 0
+
+
+@pytest.mark.parametrize("command", ["train", "resume"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_while_plugins_are_loaded_ends_with_the_code_to_repeat(
+    command, number, monkeypatch, capsys
+):
+
+    def load(_):
+        with isolated():
+            try:
+                os.kill(os.getpid(), number)
+            except UserInterruptError:
+                raise
+            except BaseException:  # as the catalog takes errors of plugins
+                return
+
+    monkeypatch.setattr(Session, "catalog", load)
+    before = signal.getsignal(number)
+    assert call(command, "nothing") == 75
+    assert capsys.readouterr().err == (
+        "mtlkit: error: stopped at once; repeat the command, or resume the run\n"
+    )
+    assert signal.getsignal(number) is before
 
 
 def test_the_cache_folder_follows_the_custom_of_the_system(home, monkeypatch):

@@ -62,6 +62,15 @@ def test_a_run_that_ended_before_its_data_was_loaded_shows_its_last_checkpoint(c
     assert (found[run].state, found[run].progress) == ("failed", "7")
 
 
+def test_a_folder_of_a_step_that_the_run_does_not_reach_is_no_checkpoint(copied):
+    run = copied / "runs" / "plane" / "gls" / "trial0"
+    RunFolder(run).write_status(Status(state=State.INTERRUPTED, step=3, steps=9))
+    for step in (7, 99999999):
+        (run / "checkpoints" / f"step-{step:08}").mkdir(parents=True)
+    listed = {each.path: each for each in list_runs(copied, inside=True)}
+    assert listed[run].progress == "7 of 9"
+
+
 def test_a_study_of_a_plugin_is_the_runs_in_it(copied):
     (copied / "study.json").write_text(sealed({"size": "small"}))
     assert [each.kind for each in list_runs(copied)] == ["run"] * 12

@@ -84,6 +84,12 @@ def test_a_run_lost_too_often_is_not_recorded_and_continues_with_the_next_comman
     ] * 2
 
 
+def test_a_single_run_lost_too_often_is_counted_as_one(bench):
+    executor = bench.on_record([*[LOST] * (RETRIES + 1), Outcome(error="failed")])
+    with pytest.raises(RunError, match=r"1 run lost its worker or machine \d times and is not"):
+        bench.run(bench.load(SMALL), executor=executor)
+
+
 def test_a_crash_of_its_own_code_is_a_failure_of_the_method(bench):
     folder = bench.run(bench.load(CRASHES), executor_config=ExecutorConfig(workers=2))
     failed = {record.method: record.error for record in folder.records().values()}

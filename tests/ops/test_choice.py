@@ -83,6 +83,13 @@ def test_auto_fits_the_size():
     assert chosen(LARGE._replace(options=("forward_mode",))) == "eager"
 
 
+def test_auto_normalizes_many_classes_by_tiles():
+    """A quarter of 100,000 classes: eager takes 1.5 to 2 times as long (64 rows, 64 features)."""
+    op = OPS["cosine_negatives"]
+    names = [chosen(Request(64, 64, classes), op=op) for classes in (100, 25_000)]
+    assert names == ["eager", "saved-softmax"]
+
+
 def test_auto_never_takes_what_must_be_asked_for():
     assert all(chosen(Request(n, 512, c)) != "compiled" for n in (8, 4096) for c in (2, 10**5))
 

@@ -15,9 +15,11 @@ from pathlib import Path
 
 import attrs
 import numpy as np
+import pyarrow
 import torch
 import torch.distributed as dist
 from PIL import Image
+from pyarrow import parquet
 
 from mtlkit import fit, load_catalog, load_recipe, resume
 from mtlkit.data import Loading
@@ -26,10 +28,12 @@ from mtlkit.training.gradients.backward import Backward
 from mtlkit.training.update import Updater
 
 SHARDS = (
-    "{{type: shards, shards: ['{name}-{{0..{last}}}.tar'], size: 8, channels: 1, numeric: [yaw], "
-    "split: {{validation: 0.25, test: 0}}, order: {order}, block: 5, window: 2}}"
+    "{{type: shards, shards: ['{name}-{{0..{last}}}.{kind}'], size: 8, channels: 1, "
+    "numeric: [yaw], split: {{validation: 0.25, test: 0}}, order: {order}, block: 5, window: 2}}"
 )
-FEW, MANY = ({"name": name, "last": last} for name, last in (("few", 0), ("many", 2)))
+FEW, MANY = (
+    {"name": name, "last": last, "kind": "tar"} for name, last in (("few", 0), ("many", 2))
+)
 MIX = """
 type: mix
 sources:
@@ -41,6 +45,7 @@ shared: [who]
 CASES = {
     "blocks": SHARDS.format(**MANY, order="blocks"),
     "full": SHARDS.format(**MANY, order="full"),
+    "parquet": SHARDS.format(**{**MANY, "kind": "parquet"}, order="blocks"),
     "mix": MIX.format(
         many=SHARDS.format(**MANY, order="blocks"),
         few=SHARDS.format(**FEW, order="full"),
@@ -56,17 +61,27 @@ STOPS = (6, 13)
 """Completed updates at which a session ends; 5 or more are an epoch."""
 
 
+def samples(numbers):
+    """Yield the key, the image and the labels of each sample."""
+    for number in numbers:
+        image = io.BytesIO()
+        pixels = np.random.default_rng(number).integers(0, 256, (8, 8), dtype=np.uint8)
+        Image.fromarray(pixels).save(image, "PNG")
+        yield f"{number:03}", image.getvalue(), {"who": f"s{number % 3}", "yaw": number * 1.5}
+
+
 def write_tar(path, numbers):
     with tarfile.open(path, "w") as tar:
-        for number in numbers:
-            image = io.BytesIO()
-            pixels = np.random.default_rng(number).integers(0, 256, (8, 8), dtype=np.uint8)
-            Image.fromarray(pixels).save(image, "PNG")
-            labels = json.dumps({"who": f"s{number % 3}", "yaw": number * 1.5}).encode()
-            for suffix, content in (("png", image.getvalue()), ("json", labels)):
-                info = tarfile.TarInfo(f"{number:03}.{suffix}")
+        for key, image, labels in samples(numbers):
+            for suffix, content in (("png", image), ("json", json.dumps(labels).encode())):
+                info = tarfile.TarInfo(f"{key}.{suffix}")
                 info.size = len(content)
                 tar.addfile(info, io.BytesIO(content))
+
+
+def write_parquet(path, numbers):
+    rows = [{"key": key, "image": image, **labels} for key, image, labels in samples(numbers)]
+    parquet.write_table(pyarrow.Table.from_pylist(rows), path, row_group_size=5)
 
 
 def digests(micro_batch):

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import ExitStack
 
 import attrs
 import pytest
@@ -26,9 +27,10 @@ from mtlkit.errors import (
 from mtlkit.heads import Classification
 from mtlkit.optim import SGD
 from mtlkit.recipe_io import load_recipe
+from mtlkit.runs import fit as fit_module
 from mtlkit.runs.fit import fit, resume
 from mtlkit.runs.prediction.predict import load_model
-from mtlkit.runs.storage.folder import RunFolder, State, read_json
+from mtlkit.runs.storage.folder import RunFolder, State, read_json, refuse_taken
 from mtlkit.task import Task
 from mtlkit.training import checkpoint, loop
 from mtlkit.training.saved_steps import saved_steps
@@ -375,6 +377,22 @@ def test_two_processes_cannot_work_on_one_run(start, points):
     run.model.unlink()  # a whole run would be returned unchanged
     with RunFolder(run.path).locked(), pytest.raises(RunError, match="another process"):
         resume(run.path, catalog=points.catalog(), quiet=True)
+
+
+def test_the_second_of_two_calls_that_begin_at_once_names_the_first(start, monkeypatch):
+    """Both found the folder empty, and the first began the run before the second looked again."""
+    with ExitStack() as first:
+
+        def refuse(folder):
+            monkeypatch.setattr(fit_module, "refuse_taken", refuse_taken)
+            folder.path.mkdir()
+            first.enter_context(folder.locked())
+            folder.recipe.write_text("")
+            refuse_taken(folder)
+
+        monkeypatch.setattr(fit_module, "refuse_taken", refuse)
+        with pytest.raises(RunError, match=r"run: another process is working on this run; wait"):
+            start(or_resume=True)
 
 
 def test_a_missing_extra_is_named_before_training(start, points, monkeypatch):

@@ -22,7 +22,9 @@ def trained(tmp_path_factory):
     """The folder in which the processes of `other_ranks.py` left their runs."""
     folder = tmp_path_factory.mktemp("other-ranks")
     for number in range(3):
-        other_ranks.write_tar(folder / f"many-{number}.tar", range(number * 19, number * 19 + 19))
+        numbers = range(number * 19, number * 19 + 19)
+        other_ranks.write_tar(folder / f"many-{number}.tar", numbers)
+        other_ranks.write_parquet(folder / f"many-{number}.parquet", numbers)
     other_ranks.write_tar(folder / "few-0.tar", range(100, 109))
     for name, data in other_ranks.CASES.items():
         (folder / name).mkdir()

@@ -185,7 +185,9 @@ def test_a_change_is_refused_unless_it_is_accepted(stopped, resumed, change):
     kind, message = CHANGES[change]
     change(stopped)
     before = {p: p.read_bytes() for p in stopped.path.rglob("*.safetensors")}
-    with pytest.raises(RunError, match=rf"{message}.*`--accept {kind}`"):
+    with pytest.raises(
+        RunError, match=rf"{message}.*`mtlkit resume {stopped.path} --accept {kind}`"
+    ):
         resumed()
     assert {p: p.read_bytes() for p in stopped.path.rglob("*.safetensors")} == before
     resumed(accept=[kind])

@@ -8,6 +8,7 @@ import shutil
 import sys
 from datetime import timedelta
 from pathlib import Path
+from unittest import mock
 
 import attrs
 import points
@@ -250,6 +251,31 @@ def rewritten(folder):
         Training.run = run
 
 
+def operations(ranks):
+    """The collective operations of the loss and of its gradient, for batches of some sizes."""
+    names = []
+
+    def recorded(name):
+        plain = getattr(dist, name)
+
+        def call(*arguments, **options):
+            names.append(name)
+            return plain(*arguments, **options)
+
+        return mock.patch.object(dist, name, call)
+
+    target_type = ClassTarget(names=tuple(map(str, range(64))))
+    head = Margin(shard=True).build(VectorFeatures(width=3), target_type)
+    with recorded("all_gather"), recorded("all_to_all_single"), recorded("all_reduce"):
+        for size in (22, 22, 9, 40):
+            own = torch.arange(size).tensor_split(ranks.world)[ranks.rank]
+            loss = head.loss(torch.ones(len(own), 3, requires_grad=True), own)
+            names.append("backward")
+            loss.sum().backward()
+            names.append("end")
+    return " ".join(names)
+
+
 def work(kind, folder, ranks):
     if kind.startswith("until-"):
         for name, recipe in run_cases():
@@ -273,6 +299,7 @@ def work(kind, folder, ranks):
         for name, case in loss_cases():
             result = loss_and_gradients(case, ranks=ranks)
             save_file(result, folder / f"{name}.{ranks.rank}")
+        (folder / f"operations.{ranks.rank}").write_text(operations(ranks))
         return
     cases = {"heads": head_cases, "backbones": backbone_cases}[kind]
     for name, recipe in cases():

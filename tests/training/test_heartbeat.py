@@ -1,6 +1,9 @@
 """Processes that are lost, fail or stop are named by those that wait for them."""
 
+import contextlib
+import itertools
 import os
+import re
 import threading
 import time
 
@@ -121,6 +124,59 @@ def test_so_is_one_whose_launcher_is_gone(pair, store, monkeypatch, capsys):
     exits, [error], _ = waiting_in_vain(pair[0], monkeypatch, capsys)
     assert exits == [75]
     assert str(error).startswith("the store of torchrun was lost: its process was killed, or its")
+
+
+@pytest.fixture
+def hanging(store):
+    """Both processes, whose run ends after 0.4 seconds without progress."""
+    return [Heartbeat(store, rank, 2, hang_timeout=0.4) for rank in (0, 1)]
+
+
+def ended(beats, seconds=20.0):
+    """How the run ended for a process that does nothing for so long."""
+    until = time.monotonic() + seconds
+    while beats._end is None and time.monotonic() < until:
+        time.sleep(0.02)
+    return beats._end
+
+
+def test_processes_that_beat_without_progress_are_interrupted_and_state_where_they_are(hanging):
+    first, second = hanging
+    with first.beating(), second.beating(), second.updating():
+        end, same = ended(first), ended(second)
+    assert type(end) is InterruptedRunError
+    assert str(same) == str(end)
+    assert "no process made progress for 0.00666667 minutes: process 0 (pid " in str(end)
+    for rank in (0, 1):
+        where = r"ended \(training/test_heartbeat\.py:\d+\)"
+        assert re.search(rf"process {rank} \(pid \d+ on \S+\) is in {where}", str(end)), end
+    assert "raise `train.hang_timeout`" in str(end)
+
+
+def test_the_updates_of_one_process_are_progress_of_all(hanging):
+    first, second = hanging
+    with first.beating(), second.beating():
+        for _ in range(60):
+            with second.updating():
+                time.sleep(0.02)
+        assert first._end is second._end is None
+
+
+@pytest.mark.parametrize("updating", [True, False])
+def test_cpu_time_is_progress_between_updates_only(hanging, updating, monkeypatch):
+    """The first process validates and evaluates alone, and a loop in an update may never end."""
+    clock = itertools.count()
+    monkeypatch.setattr(time, "process_time", lambda: float(next(clock)))
+    first, second = hanging
+    context = first.updating() if updating else contextlib.nullcontext()
+    with second.updating(), context:
+        for _ in range(60):
+            for beats in hanging:
+                progress = beats._own_progress()
+                beats._store.set(f"beats of {beats._rank}", f"0/{progress}")
+                beats._listen()
+                beats._watch(progress)
+    assert (first._end is not None) == updating
 
 
 def test_a_process_that_has_left_without_an_error_is_not_lost(pair, monkeypatch):

@@ -84,6 +84,15 @@ def test_loss_and_gradients_equal_those_of_one_process(losses, sharded):
         assert parts[0]["gradient"].abs().sum() > 0
 
 
+def test_a_loss_takes_two_collective_operations_and_its_gradient_two(losses):
+    """A batch with more samples of a process than any before takes one more."""
+    steady = "all_gather all_to_all_single backward all_gather all_to_all_single end"
+    for rank in range(4):
+        assert (losses / f"operations.{rank}").read_text() == " ".join(
+            [f"all_gather {steady}", steady, steady, f"all_gather {steady}"]
+        )
+
+
 def test_one_sharded_process_is_the_plain_head(sharded):
     for name, (options, batch) in sharded.loss_cases():
         if options.get("sample", 1) == 1:

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from mtlkit.cli import current_catalog
-from mtlkit.cli.commands.train import interruptible, print_files
+from mtlkit.cli.commands.train import print_files
 from mtlkit.cli.options import accept_option, beside_option, quiet_option
 from mtlkit.plugins.command_options import cache_option
 
@@ -23,16 +23,15 @@ def resume(
 
     A changed recipe, version, number of processes, data or log is refused without --accept.
     """
-    with interruptible():
-        from mtlkit.data.source import Loading
-        from mtlkit.runs import fit
+    from mtlkit.data.source import Loading
+    from mtlkit.runs import fit
 
-        resumed = fit.resume(
-            run,
-            catalog=current_catalog(),
-            loading=Loading(cache=cache),
-            quiet=quiet,
-            beside=beside,
-            accept=accept,
-        )
+    resumed = fit.resume(
+        run,
+        catalog=current_catalog(),
+        loading=Loading(cache=cache),
+        quiet=quiet,
+        beside=beside,
+        accept=accept,
+    )
     print_files(resumed)

@@ -1,8 +1,6 @@
 """``mtlkit train``: train and evaluate a recipe, and write its report."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +8,6 @@ import click
 
 from mtlkit.cli import current_catalog
 from mtlkit.cli.options import beside_option, folder_option, quiet_option, set_option
-from mtlkit.errors import InterruptedRunError
 from mtlkit.plugins.command_options import cache_option
 from mtlkit.printable import echo
 
@@ -32,26 +29,6 @@ def print_metrics(run: "Run") -> None:
     for name, value in run.metrics.items():
         echo(f"{name:{width}}  {number(value):>8}")
     echo("", f"report: {run.report}")
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Raise an `InterruptedRunError` on a signal that arrives before the run handles it.
-
-    torchrun ends its processes by a signal, which would wait for the end of a blocked operation.
-    """
-    from mtlkit.training.signals import interrupt_on_signal
-
-    if "RANK" in os.environ:
-        yield
-        return
-    try:
-        with interrupt_on_signal():
-            yield
-    except KeyboardInterrupt:
-        raise InterruptedRunError(
-            "stopped at once; repeat the command, or resume the run"
-        ) from None
 
 
 @click.command()
@@ -77,19 +54,18 @@ def train(
     prints how to resume; a second one stops at once. With --or-resume, repeating the command
     resumes the run, and reports a finished one. A run that was stopped exits with 75.
     """
-    with interruptible():
-        from mtlkit.data.source import Loading
-        from mtlkit.recipe_io import load_recipe
-        from mtlkit.runs.fit import fit
+    from mtlkit.data.source import Loading
+    from mtlkit.recipe_io import load_recipe
+    from mtlkit.runs.fit import fit
 
-        catalog = current_catalog()
-        run = fit(
-            load_recipe(recipe, catalog, overrides),
-            out or Path("runs") / recipe.stem,
-            catalog=catalog,
-            loading=Loading(cache=cache, base=recipe.parent),
-            quiet=quiet,
-            beside=beside,
-            or_resume=or_resume,
-        )
+    catalog = current_catalog()
+    run = fit(
+        load_recipe(recipe, catalog, overrides),
+        out or Path("runs") / recipe.stem,
+        catalog=catalog,
+        loading=Loading(cache=cache, base=recipe.parent),
+        quiet=quiet,
+        beside=beside,
+        or_resume=or_resume,
+    )
     print_files(run)

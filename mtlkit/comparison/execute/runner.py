@@ -90,9 +90,11 @@ class Runner:
                     self._ended(key, outcome, stopping=stop_request.requested)
         if self._lost:
             key, reason = next(iter(self._lost.items()))
+            one = len(self._lost) == 1
+            lost = "1 run lost its" if one else f"{len(self._lost)} runs lost their"
             raise RunError(
-                f"{self.folder.path}: {len(self._lost)} runs lost their worker or machine "
-                f"{RETRIES + 1} times and are not counted as failed; the first is {key}: {reason}; "
+                f"{self.folder.path}: {lost} worker or machine {RETRIES + 1} times and "
+                f"{'is' if one else 'are'} not counted as failed; the first is {key}: {reason}; "
                 f"remove the cause, such as too little memory for so many runs at once, and "
                 f"repeat the command, which continues"
             )

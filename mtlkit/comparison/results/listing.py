@@ -110,7 +110,7 @@ def _run(folder: RunFolder) -> ListedRun:
     state = "killed" if dead else status.state.value
     if state == State.RUNNING.value:
         state += f" (pid {status.pid} on {status.host})"
-    step = max([status.step, *saved_steps(folder.checkpoints)])
+    step = max([status.step, *saved_steps(folder.checkpoints, status.steps)])
     evaluation = Evaluation()
     if folder.evaluation.exists():
         evaluation = read_metrics(read_json(folder.evaluation))

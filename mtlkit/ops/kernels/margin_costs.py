@@ -5,6 +5,9 @@ from collections.abc import Callable
 from mtlkit.ops.dispatch.implementation import Cost, Request
 from mtlkit.ops.kernels import costs
 
+OWN_CACHE = 1e6
+"""Bytes of the cache of one core."""
+
 
 def with_unit_vectors(
     cost: Callable[[Request], Cost], passes: float, tile: int, request: Request
@@ -23,9 +26,13 @@ def with_unit_vectors(
 
 
 def eager(request: Request) -> Cost:
-    """Add unit vectors of all of W, and a copy of the logits that holds the target's."""
-    plain = with_unit_vectors(costs.eager, 9, 0, request)
+    """Add unit vectors of all of W, and a copy of the logits that holds the target's.
+
+    Autograd normalizes W in 20 passes over matrices of its size, some of which a cache absorbs.
+    """
     weight = request.classes * request.features * request.size
+    passes = 20 if weight > OWN_CACHE else 9
+    plain = with_unit_vectors(costs.eager, passes, 0, request)
     return plain._replace(
         peak=2 * plain.peak + 2 * weight,
         buffers=plain.buffers + 2,

@@ -93,10 +93,12 @@ def refuse_changes(folder: RunFolder, changes: Sequence[Change], accept: Collect
     if refused:
         kinds = dict.fromkeys(change.kind for change in refused)
         options = " ".join(f"--accept {kind}" for kind in kinds)
+        # the recipe, versions and ranks are compared in a resume only
+        command = "" if set(kinds) == {"data"} else f"mtlkit resume {folder.path} "
         error = DataError if set(kinds) == {"data"} else RunError
         raise error(
             f"{folder.path}: {'; '.join(map(str, refused))}. The result would differ from that of "
-            f"an unchanged run; undo the change, or accept and record it with `{options}`"
+            f"an unchanged run; undo the change, or accept and record it with `{command}{options}`"
         )
 
 

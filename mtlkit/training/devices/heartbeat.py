@@ -3,17 +3,24 @@
 Each process counts its beats in the store of torchrun. The first process reads the counts of all
 others, which read that of the first. A process whose count rests is lost. How the first process
 ended, lost or by an error, is written to the store for all others.
+
+Beats come from a separate thread, so they also state how far the main thread is: the number of
+updates that it began and ended and, between updates, the seconds of CPU time. If no process makes
+progress, one of them hangs and the others wait for it.
 """
 
 import contextlib
 import json
+import math
 import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from mtlkit.errors import InterruptedRunError, RunError, error_text
@@ -42,11 +49,16 @@ LEFT = b"left"
 class Heartbeat:
     """Beats of the process `rank` of `world` in `store`, and its view of the others.
 
-    `before_exit` is called with the error if the process is ended because it waits in vain.
+    `before_exit` is called with the error if the process is ended because it waits in vain. If no
+    main thread makes progress for `hang_timeout` seconds, the run ends as interrupted.
     """
 
-    def __init__(self, store: Any, rank: int, world: int) -> None:
-        self._store, self._rank = store, rank
+    def __init__(self, store: Any, rank: int, world: int, hang_timeout: float = math.inf) -> None:
+        self._store, self._rank, self._world = store, rank, world
+        self._hang_timeout = hang_timeout
+        self._main_thread = threading.get_ident()
+        self._marks, self._updating = 0, False
+        self._still, self._progress = 0, ""  # own beats without progress, and the progress seen
         self._name = f"process {rank} (pid {os.getpid()} on {socket.gethostname()})"
         store.set_timeout(timedelta(seconds=SILENCE))
         store.set(f"name of {rank}", self._name)
@@ -75,6 +87,15 @@ class Heartbeat:
             thread.join()
         with contextlib.suppress(RuntimeError):  # the store may be lost
             self._store.set(f"beats of {self._rank}", LEFT.decode())
+
+    @contextmanager
+    def updating(self) -> Iterator[None]:
+        """Count the body as an update, in which CPU time does not count as progress."""
+        self._marks, self._updating = self._marks + 1, True
+        try:
+            yield
+        finally:
+            self._marks, self._updating = self._marks + 1, False
 
     @contextmanager
     def telling(self) -> Iterator[None]:
@@ -120,8 +141,10 @@ class Heartbeat:
         left = GRACE
         while not stopped.wait(BEAT):
             try:
-                self._store.set(f"beats of {self._rank}", str(self._beats))
+                progress = self._own_progress()
+                self._store.set(f"beats of {self._rank}", f"{self._beats}/{progress}")
                 self._listen()
+                self._watch(progress)
             except RuntimeError as cause:
                 self._end = InterruptedRunError(
                     f"the store of torchrun was lost: its process was killed, or its machine "
@@ -153,7 +176,42 @@ class Heartbeat:
             kind = InterruptedRunError if end["interrupted"] else RunError
             self._end = kind(end["text"])
 
+    def _own_progress(self) -> str:
+        """Return how far the main thread is; called in the thread of the heartbeat."""
+        # the heartbeat also uses CPU time
+        seconds = 0 if self._updating else int(time.process_time() - time.thread_time())
+        return f"{self._marks} {seconds}"
+
+    def _watch(self, progress: str) -> None:
+        """End the run if this process, with its `progress`, and all others make no progress.
+
+        The first process decides. Before, each one writes what its main thread executes.
+        """
+        others = (count.decode().partition("/")[2] for count in self._counts.values())
+        progress = "; ".join([progress, *others])
+        self._still = self._still + 1 if progress == self._progress else 0
+        self._progress = progress
+        if self._still * BEAT >= self._hang_timeout / 2:
+            place = f"{self._name} is in {_position(self._main_thread)}"
+            self._store.set(f"place of {self._rank}", place)
+        if self._rank == 0 and self._still * BEAT >= self._hang_timeout:
+            keys = [f"place of {rank}" for rank in range(self._world)]
+            places = [self._store.get(key).decode() for key in keys if self._store.check([key])]
+            self._put(
+                f"no process made progress for {self._hang_timeout / 60:g} minutes: "
+                f"{'; '.join(places)}. One of them hangs; if a single update or a wait for data "
+                f"takes longer, raise `train.hang_timeout`",
+                interrupted=True,
+            )
+
     def _put(self, text: str, *, interrupted: bool) -> None:
         """Write how a process ended to the store, unless another one ended before."""
         end = json.dumps({"text": text, "interrupted": interrupted})
         self._store.compare_set(END, "", end)
+
+
+def _position(thread: int) -> str:
+    """Return the file, line and function that the thread executes."""
+    frame = sys._current_frames()[thread]
+    place = "/".join(Path(frame.f_code.co_filename).parts[-2:])
+    return f"{frame.f_code.co_name} ({place}:{frame.f_lineno})"

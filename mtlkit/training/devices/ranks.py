@@ -2,6 +2,7 @@
 
 import gc
 import json
+import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
@@ -101,6 +102,10 @@ class Ranks:
         """Raise the end of another process in place of the `RuntimeError` that it causes here."""
         return nullcontext() if self.heartbeat is None else self.heartbeat.explaining()
 
+    def updating(self) -> AbstractContextManager[None]:
+        """Tell the heartbeat that the body is an update."""
+        return nullcontext() if self.heartbeat is None else self.heartbeat.updating()
+
     def wait(self) -> None:
         """Wait until every process calls this; raise `RunError` if another one failed."""
         if self.world == 1:
@@ -131,7 +136,7 @@ def _torchrun_store() -> tuple[Any, int, int]:
 
 
 @contextmanager
-def process_group(device: torch.device) -> Iterator[Ranks]:
+def process_group(device: torch.device, hang_timeout: float = math.inf) -> Iterator[Ranks]:
     """Join the process group of torchrun, or use an existing one; yield its `Ranks`.
 
     Without torchrun the process is alone. The backend is NCCL on CUDA and gloo on a CPU. Processes
@@ -139,7 +144,8 @@ def process_group(device: torch.device) -> Iterator[Ranks]:
     group remain in torchrun's store, so each group has a separate prefix in it.
 
     Raises `InterruptedRunError` if another process is lost, and `RunError` if it fails. A process
-    whose operations wait for it all the same is ended after `SILENCE` and `GRACE`, two minutes.
+    whose operations wait for it all the same is ended after `SILENCE` and `GRACE`, two minutes. All
+    end as interrupted if none makes progress for `hang_timeout` seconds.
     """
     if dist.is_available() and dist.is_initialized():
         yield Ranks(dist.get_rank(), dist.get_world_size())
@@ -153,7 +159,7 @@ def process_group(device: torch.device) -> Iterator[Ranks]:
         group = store.add(f"mtlkit/joined by {rank}", 1)  # the same number on every rank
         # an own connection: a blocked operation of the group must not keep a beat back
         beats = PrefixStore(f"mtlkit/heartbeat {group}", store.clone())
-        heartbeat = Heartbeat(beats, rank, world)
+        heartbeat = Heartbeat(beats, rank, world, hang_timeout)
         dist.init_process_group(
             "nccl" if cuda else "gloo",
             store=PrefixStore(f"mtlkit/group {group}", store),
