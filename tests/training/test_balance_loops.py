@@ -1,5 +1,8 @@
 """`mtlkit.balance` in loops of plain PyTorch: locations, fp16, compilation and errors."""
 
+from contextlib import nullcontext
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -13,6 +16,7 @@ from mtlkit.training.balancing.requirements import require_synchronizable
 from mtlkit.training.devices.ranks import Ranks
 from mtlkit.weightings import (
     CRMOGM,
+    DBMTL,
     DWA,
     FAMO,
     MGDA,
@@ -207,6 +211,30 @@ def test_in_bf16_it_does_nearly_the_same(net):
         mtlkit.balance(CAGrad(), TASKS).backward(losses, features=features)
         updates.append(torch.cat([g.flatten() for g in gradients(net).values()]))
     assert torch.cosine_similarity(*updates, dim=0) > 0.98
+
+
+@pytest.mark.parametrize("weighting", [Equal(), DBMTL(), CAGrad()])
+@pytest.mark.parametrize("given", ["losses", "function", "micro-batches"])
+def test_the_autocast_of_a_caller_is_that_of_its_forward_pass_alone(net, weighting, given):
+    """Lightning calls a whole step in autocast."""
+    autocast = torch.autocast("cpu", dtype=torch.bfloat16)
+    updates = []
+    for around in (False, True):
+        net.zero_grad()
+        balance = mtlkit.balance(weighting, TASKS)
+        if given == "losses":
+            with autocast:
+                losses, features = forward(net, batch())
+            with autocast if around else nullcontext():
+                balance.backward(losses, features=features)
+        else:
+            inside = partial(forward, net, batch())
+            closure = inside if around else autocast(inside)
+            with autocast if around else nullcontext():
+                balance.backward(closure if given == "function" else [closure, closure])
+        updates.append(gradients(net))
+    for name, gradient in updates[0].items():
+        assert updates[1][name].equal(gradient)
 
 
 def test_passes_that_decide_leave_dropout_and_batch_norm_as_one_pass_does():
@@ -428,6 +456,9 @@ def test_a_loss_that_is_not_finite_is_named(net):
 
 def test_a_large_weight_is_warned_of_once_for_each_task(net):
     balance = mtlkit.balance(Fixed(weights={"kind": 250.0}), TASKS)
-    with pytest.warns(UserWarning, match=r"^step 1: the mean weight of kind is 250, expected -100"):
+    with pytest.warns(
+        UserWarning, match=r"^step 1: the mean weight of kind is 250, expected"
+    ) as raised:
         balance.backward(forward(net, batch()))
+    assert raised[0].filename == __file__
     balance.backward(forward(net, batch()))  # a second warning would be an error

@@ -15,6 +15,7 @@ from mtlkit.training.balancing.differentiate import (
     mean_weights,
     require_finite,
 )
+from mtlkit.training.balancing.full_precision import in_full_precision
 from mtlkit.training.balancing.given_losses import GivenLosses
 from mtlkit.training.balancing.loop_pass import LoopPass
 from mtlkit.training.balancing.parts import Features, Given, LoopUpdate, Reader
@@ -139,6 +140,7 @@ class Balance(nn.Module):
             "weight_decay": 0.0,
         }
 
+    @in_full_precision
     def backward(
         self,
         losses: Given,
@@ -163,9 +165,8 @@ class Balance(nn.Module):
         return the losses of further batches, `counts` the targets of each task over all
         micro-batches, and `lr` the learning rate: a weighting that needs one that is missing raises
         `AssemblyError`. `scaler` is that of fp16 training. `backward` replaces the backward pass
-        from the scalar, as `accelerator.backward` does. Weights outside of -100 to 100 are warned
-        of once for each task. Raises `NotFiniteError` if a loss or weight is not finite, unless
-        there is a `scaler`.
+        from the scalar, as `accelerator.backward` does. Weights outside of -100 to 100 cause one
+        warning a task. Raises `NotFiniteError` if a loss is not finite and there is no `scaler`.
         """
         require_gradient_mode()
         if isinstance(losses, tuple) and len(losses) == 2:
@@ -196,6 +197,7 @@ class Balance(nn.Module):
             self._last = (update, results)
         return mean_weights(self._updates, self.terms, results, self._warned)
 
+    @in_full_precision
     def after_step(self, losses: Given) -> None:
         """Pass the losses of the same batch after `optimizer.step()` to the weighting.
 

@@ -84,7 +84,7 @@ def mean_weights(
         if name not in warned:
             warned.add(name)
             text = weight_warning(name, weight, number).removeprefix("warning: ")
-            warnings.warn(text, stacklevel=3)  # names the line of the loop
+            warnings.warn(text, stacklevel=4)  # names the line of the loop
     return weights
 
 

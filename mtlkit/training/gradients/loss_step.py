@@ -31,10 +31,10 @@ class LossStep(WeightingStep):
     def run(self, part: Part, update: UpdateInfo, decision: TaskWeights | None) -> StepResult:
         with self.passes.autocast():
             computed = self.passes.losses(part, update)
-            losses, points = computed.losses, computed.points
-            if decision is None:
-                decision = self.decide_alone(losses, update)
-            weighted = self.weigh(losses, decision)
+        losses, points = computed.losses, computed.points
+        if decision is None:
+            decision = self.decide_alone(losses, update)
+        weighted = self.weigh(losses, decision)  # outside of autocast: in float32
         watched = update.watch and len(points) > 0
         gramian = (
             gramian_of(gradients_at(points, losses.mean, self.passes.scale)) if watched else None

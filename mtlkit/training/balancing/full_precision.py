@@ -1,0 +1,35 @@
+"""Weigh losses outside of the caller's autocast, whose products would be rounded to half."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+import torch
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def in_full_precision(method: Method) -> Method:
+    """Run a method of given losses without autocast, and the functions among them with it.
+
+    Lightning runs a whole training step in autocast, and with it what the step calls.
+    """
+
+    @wraps(method)
+    def run(self: Any, losses: Any, **options: Any) -> Any:
+        device = self.device.type
+        if not torch.is_autocast_enabled(device):
+            return method(self, losses, **options)
+        autocast = torch.autocast(device, torch.get_autocast_dtype(device))
+
+        def kept(given: Any) -> Any:
+            if isinstance(given, list):
+                return [kept(part) for part in given]
+            return autocast(given) if callable(given) else given
+
+        if "draws" in options:
+            options["draws"] = kept([*options["draws"]])
+        with torch.autocast(device, enabled=False):
+            return method(self, kept(losses), **options)
+
+    return cast(Method, run)
