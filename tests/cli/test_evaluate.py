@@ -250,7 +250,7 @@ def test_a_run_that_was_never_evaluated_has_no_report_and_stands_beside_none(hom
     ("arguments", "message"),
     [
         (("--beside", "one"), "is named twice; a run cannot stand beside itself"),
-        (("--out", "nowhere/page.html"), "does not exist; make it first"),
+        (("--out", "nowhere/page.html"), "does not exist; create it"),
         (("--beside", "pictures"), "holds no run"),
     ],
 )

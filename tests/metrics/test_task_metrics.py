@@ -67,7 +67,8 @@ def test_a_metric_that_does_not_fit_is_a_problem_of_the_recipe(options, line):
 
 def test_metrics_are_written_and_read_by_name(catalog):
     text = "tasks: {age: {head: regression, metrics: [r2, {type: mae}], primary: mae}}"
-    whole = f"data: {{type: table, file: a.csv, labels: [age]}}\nbackbone: mlp\n{text}\n"
+    data = "data: {type: table, file: a.csv, labels: [age], numeric: [age]}"
+    whole = f"{data}\nbackbone: mlp\n{text}\n"
     recipe = parse_recipe(whole, "recipe.yaml", catalog)
     assert recipe.tasks["age"].metrics == (R2(), MAE())
     assert recipe.tasks["age"].primary_metric == MAE()

@@ -15,7 +15,7 @@ from PIL import Image
 from mtlkit import Recipe, Role, Task
 from mtlkit.assembly import assembly_of
 from mtlkit.backbones import MLP
-from mtlkit.data import Categorical, Data, Numeric, Split
+from mtlkit.data import Categorical, Data, Numeric, Split, Table
 from mtlkit.evaluators import Chart, Gallery, TableBlock, Text
 from mtlkit.evaluators.trained_model import TrainedModel
 from mtlkit.heads import Regression
@@ -190,7 +190,8 @@ def test_features_of_a_task_of_its_own_are_refused():
 
 def test_a_wrong_task_is_a_mistake_of_the_recipe_and_a_wrong_label_of_the_data():
     asked = Energy(task="identty")
-    recipe = Recipe(data=None, backbone=MLP(hidden=(4,)), tasks=TASKS, evaluators=(asked,))
+    source = Table(file="faces.csv", labels=("subject", "yaw", "expression"))
+    recipe = Recipe(data=source, backbone=MLP(hidden=(4,)), tasks=TASKS, evaluators=(asked,))
     with pytest.raises(RecipeError, match=r"evaluators\.0\.task: no task named 'identty'"):
         recipe.check()
     with pytest.raises(DataError, match="the data has no label 'light'"):
