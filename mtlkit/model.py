@@ -130,7 +130,7 @@ class MultiTaskModel(nn.Module):
             losses |= self.router.branch_losses(specialized, targets)
         per_sample = torch.stack([losses[term.name] for term in self.terms])
         weights = self.weights(targets) if weights is None else weights
-        pooled = self.pooled(features)
+        pooled = self.pooled(features).to(per_sample.dtype)  # half precision under autocast
         return StepLosses(self.terms, per_sample, weights, counts, fraction, pooled)
 
     def head_losses(self, features: Features, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -68,6 +68,8 @@ class StepLosses:
     over samples. `fraction` is the fraction of the update's samples in this batch. Results summed
     over micro-batches and ranks therefore have the value of the whole update.
 
+    `features` (N, D) are the pooled features in the dtype of the losses.
+
     `summary` is the sum of the summaries of a `WholeBatch` for the whole update; None if this batch
     is the whole update.
 

@@ -106,6 +106,7 @@ def test_a_group_waits_long_and_knows_the_device_of_its_process(monkeypatch, nam
     monkeypatch.setattr(dist, "init_process_group", lambda *a, **k: found.append((*a, k)))
     monkeypatch.setattr(dist, "destroy_process_group", lambda: None)
     store = dist.HashStore()
+    store.set("mtlkit/heartbeat 1/beats of 0", "0")  # the first beat of the other process
     monkeypatch.setattr(ranks_module, "_torchrun_store", lambda: (store, 1, 2))
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
     with process_group(device) as ranks:

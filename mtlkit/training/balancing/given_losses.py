@@ -55,7 +55,9 @@ class GivenLosses:
             given = per_sample.new_tensor([float(row is not None) for row in rows])
             weights = given.unsqueeze(1).expand_as(per_sample)
         features = self.features[0] if self.features else per_sample.new_zeros(len(self.first), 0)
-        return StepLosses(self.terms, per_sample, weights, counts, fraction, features)
+        return StepLosses(
+            self.terms, per_sample, weights, counts, fraction, features.to(per_sample.dtype)
+        )
 
 
 def read_losses(
