@@ -29,8 +29,8 @@ def mean_gradient(
                 losses = passes.losses(part, rehearsal.update).losses
             loss = scaled(losses.mean.sum(), passes.scale)
             gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
-            gradients = unscaled(gradients, passes.scale)
-            total = [_sum(*pair) for pair in zip(total, gradients, strict=True)]
+            added = unscaled(gradients, passes.scale)
+            total = [_sum(*pair) for pair in zip(total, added, strict=True)]
     pairs = zip(total, parameters, strict=True)
     whole = [torch.zeros_like(p) if value is None else value.to_dense() for value, p in pairs]
     if ranks.world > 1:
