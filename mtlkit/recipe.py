@@ -9,6 +9,7 @@ import torch
 
 from mtlkit.backbones.base import Backbone
 from mtlkit.callbacks.base import Callback
+from mtlkit.callbacks.moving_rules import moving_problems
 from mtlkit.callbacks.rate_rules import rate_problems
 from mtlkit.component import Problem, above, at_least, one_of, optional, seed_number, word_or
 from mtlkit.data.source import DataSource
@@ -209,6 +210,7 @@ class Recipe:
             *self._callback_problems(),
             *self._logger_problems(),
             *rate_problems(self.optimizer, self.schedule, self.callbacks),
+            *moving_problems(self.weighting, self.train.precision, self.callbacks),
             *sharding_problems(self),
             *self.train.problems(),
             *self._evaluator_problems(),

@@ -217,6 +217,7 @@ EXAMPLES = {
     "callbacks/plateau": {"metric": "who/loss", "factor": 0.5},
     "callbacks/freeze": {"parameters": ("heads",), "epochs": 2.0},
     "callbacks/feature-learning": {"strength": 0.1, "norm": "l21", "parameters": ("heads.*",)},
+    "callbacks/sam": {"rho": 0.1},
     "callbacks/gradient-noise": {"window": 5},
     "schedules/constant": {"warmup_steps": 3},
     "schedules/cosine": {"floor": 0.5},

@@ -19,6 +19,9 @@ from .freeze import Freeze as Freeze
 # callbacks/feature-learning: shared features (Argyriou 2008)
 from .feature_learning import FeatureLearning as FeatureLearning
 
+# callbacks/sam: gradients at perturbed weights (Foret 2021)
+from .sam import SAM as SAM
+
 # callbacks/gradient-noise: norm and noise (McCandlish 2018)
 from .gradient_noise import GradientNoise as GradientNoise
 

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import ClassVar
 
 import attrs
@@ -18,7 +19,11 @@ class TrainingRun:
     """The training that callbacks act on.
 
     `batches` yields inputs and targets (N, ...) of each task of the whole training split, on
-    the device and in a fixed order.
+    the device and in a fixed order. `mean_gradient` returns the gradient of the sum of all terms'
+    mean losses on the samples of an update, in the parameters that this update trains. It is the
+    sum over all micro-batches and processes, with the random numbers of the update, and leaves
+    `.grad`, random numbers and buffers as they are. Its tensors may share memory, so do not change
+    them in place. All processes call it together, in an `around_backward`.
     """
 
     model: MultiTaskModel
@@ -26,6 +31,7 @@ class TrainingRun:
     steps: int  # planned updates
     steps_per_epoch: int
     batches: Callable[[], Iterator[tuple[Batch, Mapping[str, Tensor]]]]
+    mean_gradient: Callable[[int], Mapping[nn.Parameter, Tensor]]
 
 
 class CallbackState(nn.Module):
@@ -51,6 +57,18 @@ class CallbackState(nn.Module):
 
     def before_update(self, step: int) -> None:
         """React before the update `step`, counted from 0."""
+
+    def frozen(self, step: int) -> Iterable[nn.Parameter]:
+        """Return the parameters that this callback excludes from the update `step`."""
+        return ()
+
+    def around_backward(self, step: int) -> AbstractContextManager[None]:
+        """Return the context of the losses and gradients of the update `step`.
+
+        It begins after `before_update` of all callbacks, and ends before `after_backward` of any,
+        or with an error.
+        """
+        return nullcontext()
 
     def after_backward(self, step: int) -> None:
         """React to the gradients of the update `step`, before they are clipped."""
@@ -100,6 +118,9 @@ class Callback(Component):
 
     reads_gradients: ClassVar[bool] = False
     """True if it reads the gradient of the whole model."""
+
+    moves_parameters: ClassVar[bool] = False
+    """True if gradients are computed at other parameters than those that are updated."""
 
     def problems(self, tasks: Mapping[str, Task]) -> Iterable[Problem]:
         """Yield the reasons why this callback does not fit the tasks, with paths in its options."""

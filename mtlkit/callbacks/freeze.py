@@ -1,5 +1,7 @@
 """Parameters that are not trained at first, or never."""
 
+from collections.abc import Iterable
+
 import attrs
 from torch import nn
 
@@ -28,10 +30,10 @@ class Freeze(Callback):
 class _Freeze(CallbackState):
     def __init__(self, options: Freeze, run: TrainingRun) -> None:
         super().__init__(run)
-        frozen = select_parameters(run.model, options.parameters, "callbacks: freeze")
-        self.frozen = list(frozen.values())
-        self.names = list(frozen)
-        if len(frozen) == len(list(run.model.parameters())) and options.epochs is None:
+        selected = select_parameters(run.model, options.parameters, "callbacks: freeze")
+        self.selected = list(selected.values())
+        self.names = list(selected)
+        if len(selected) == len(list(run.model.parameters())) and options.epochs is None:
             raise AssemblyError(
                 "callbacks: freeze: every parameter of the model would always be frozen; "
                 "leave some to train, or give `epochs`"
@@ -39,16 +41,16 @@ class _Freeze(CallbackState):
         self.until = None if options.epochs is None else options.epochs * run.steps_per_epoch
         self.norms = [module for module in run.model.modules() if self._is_frozen_norm(module)]
         if self.until is None:
-            for parameter in self.frozen:
+            for parameter in self.selected:
                 parameter.requires_grad_(False)
 
     def _is_frozen_norm(self, module: nn.Module) -> bool:
-        frozen = set(self.frozen)
+        selected = set(self.selected)
         parameters = list(module.parameters(recurse=False))
         return (
             isinstance(module, nn.modules.batchnorm._BatchNorm)
             and bool(parameters)
-            and frozen.issuperset(parameters)
+            and selected.issuperset(parameters)
         )
 
     def _active(self, step: int) -> bool:
@@ -58,7 +60,10 @@ class _Freeze(CallbackState):
         for norm in self.norms:
             norm.train(not self._active(step))
 
+    def frozen(self, step: int) -> Iterable[nn.Parameter]:
+        return self.selected if self._active(step) else ()
+
     def after_backward(self, step: int) -> None:
-        if self.until is not None and self._active(step):
-            for parameter in self.frozen:
+        if self.until is not None:
+            for parameter in self.frozen(step):
                 parameter.grad = None  # the optimizer skips it, and decays nothing

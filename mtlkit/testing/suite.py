@@ -27,6 +27,7 @@ from mtlkit.testing.checks import (
     routers,
     targets,
     transforms,
+    weighting_claims,
     weightings,
 )
 
@@ -39,7 +40,13 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
     "metrics": (*values.CHECKS, *metrics.CHECKS),
     "routers": (*MODULE_CHECKS, *routers.CHECKS),
     "branches": (*MODULE_CHECKS, *routers.CHECKS),
-    "weightings": (*values.CHECKS, *weightings.CHECKS, *own_loop.CHECKS, *label_types.CHECKS),
+    "weightings": (
+        *values.CHECKS,
+        *weightings.CHECKS,
+        *weighting_claims.CHECKS,
+        *own_loop.CHECKS,
+        *label_types.CHECKS,
+    ),
     "data": (*values.CHECKS, *data.CHECKS),
     "targets": (*values.CHECKS, *targets.CHECKS),
     "transforms": (*values.CHECKS, *transforms.CHECKS),

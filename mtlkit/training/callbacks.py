@@ -1,7 +1,8 @@
 """The callbacks of a run, called together."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,8 @@ class Callbacks(nn.Module):
         self, model: MultiTaskModel, context: TrainingContext, steps: int, per_epoch: int
     ) -> None:
         super().__init__()
+        self.gradient: Callable[[int], Mapping[nn.Parameter, Tensor]] | None = None
+        """The gradient of the plain sum of losses in an update; None before the first one."""
         recipe = context.recipe
         for number, callback in enumerate(recipe.callbacks):
             every = recipe.train.evaluate_every
@@ -45,7 +48,12 @@ class Callbacks(nn.Module):
                 )
 
         self.run = TrainingRun(
-            model=model, tasks=recipe.tasks, steps=steps, steps_per_epoch=per_epoch, batches=batches
+            model=model,
+            tasks=recipe.tasks,
+            steps=steps,
+            steps_per_epoch=per_epoch,
+            batches=batches,
+            mean_gradient=self._mean_gradient,
         )
         states = [callback.build(self.run) for callback in recipe.callbacks]
         for number, state in enumerate(states):
@@ -57,6 +65,15 @@ class Callbacks(nn.Module):
             _check_monitored(number, getattr(state, "metric", None), context)
         self.states = nn.ModuleList(states).to(context.device)
         self._in_order = tuple(states)  # the same, without the cost of a ModuleList
+
+    def _mean_gradient(self, step: int) -> Mapping[nn.Parameter, Tensor]:
+        if self.gradient is None:
+            raise AssemblyError(
+                "callbacks: `mean_gradient` was called before the first update, expected a call in "
+                "an update; call it in `around_backward`"
+            )
+        frozen = {parameter for state in self for parameter in state.frozen(step)}
+        return {p: value for p, value in self.gradient(step).items() if p not in frozen}
 
     def __iter__(self) -> Iterator[CallbackState]:
         return iter(self._in_order)
@@ -78,6 +95,13 @@ class Callbacks(nn.Module):
         """Call every callback before the update `step`, counted from 0."""
         for state in self:
             state.before_update(step)
+
+    def around_backward(self, step: int) -> ExitStack:
+        """Enter every callback's context of the losses and gradients of the update `step`."""
+        with ExitStack() as stack:
+            for state in self:
+                stack.enter_context(state.around_backward(step))
+            return stack.pop_all()
 
     def after_backward(self, step: int) -> None:
         """Call every callback with the gradients of the update `step`."""

@@ -103,6 +103,7 @@ class Updater:
             separate=self.train.separate_forward,
         )
         self.backward = Backward(self.inner, self.module, self.batches, context, self.steps)
+        self.callbacks.gradient = self.backward.mean_gradient
         self.meter = Meter(model.terms, context.device, self.ranks)
         fp16 = self.train.precision == "fp16"
         self.scaling = LossScaling(context.device) if fp16 else None
@@ -149,7 +150,8 @@ class Updater:
         rate = self.optimizer.param_groups[0]["lr"]
         if self.scaling is not None:
             self.inner.step.passes.scale = self.scaling.scale
-        backward = self.backward.run(step, batch, rate, watch=self._watches(step))
+        with self.callbacks.around_backward(step):
+            backward = self.backward.run(step, batch, rate, watch=self._watches(step))
         if self.untrained is None:
             self.untrained = self._unreached()
         stop = self._agree(step, backward, stop_request)

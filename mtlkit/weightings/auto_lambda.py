@@ -26,6 +26,8 @@ class AutoLambda(GradientWeighting):
     `learning_rate` that of the weights.
     """
 
+    compares_steps = True
+
     at: GradientLocation = attrs.field(
         default=GradientLocation.PARAMETERS, validator=member_of(GradientLocation)
     )

@@ -20,12 +20,15 @@ class Weighting(Component):
 
     Requirements are declared, so that an unsuitable recipe is rejected when it is read: `min_tasks`
     is the smallest number of loss terms, `reads_features` requires shared features and the losses
-    of samples, and `reads_epochs` requires the start of each epoch.
+    of samples, and `reads_epochs` requires the start of each epoch. `compares_steps` is True if
+    losses or gradients before and after a step are compared, which excludes callbacks that compute
+    gradients elsewhere.
     """
 
     min_tasks: ClassVar[int] = 1
     reads_features: ClassVar[bool] = False
     reads_epochs: ClassVar[bool] = False
+    compares_steps: ClassVar[bool] = False
 
     @abstractmethod
     def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":

@@ -31,6 +31,7 @@ class FAMO(Weighting):
     """
 
     min_tasks = 2
+    compares_steps = True
 
     learning_rate: float = attrs.field(default=0.025, validator=above(0))
     decay: float = attrs.field(default=1e-3, validator=at_least_number(0))

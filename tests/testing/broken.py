@@ -59,7 +59,7 @@ from mtlkit.routers import (
 from mtlkit.routers.block_branch import BlockBranches
 from mtlkit.task_types import MISSING
 from mtlkit.testing import SmallData
-from mtlkit.weightings import LossWeighting, WeightedLoss, Weighting
+from mtlkit.weightings import AfterStep, LossWeighting, WeightedLoss, Weighting
 
 # --- values --------------------------------------------------------------------------------------
 
@@ -747,9 +747,14 @@ class Peeking(Sum):
         return WeightedLoss(total.sum(), torch.ones(len(losses.terms)))
 
 
+class Comparing(Sum, AfterStep):
+    def after_step(self, before, after):
+        pass
+
+
 SUMS = (
     Sum, NoKind, Undefined, Unused, Dividing, Aging, Hoarding, Pairing, Squaring, Partial, Ordered,
-    Laborious, Peeking, Counting,
+    Laborious, Peeking, Counting, Comparing,
 )  # fmt: skip
 
 
@@ -1077,6 +1082,15 @@ class Act(CallbackState):
         super().__init__(run)
         self.how, self.updates = how, 0
 
+    @contextlib.contextmanager
+    def around_backward(self, step):
+        parameters = list(self.run.model.parameters()) if self.how in ("moves", "stays") else []
+        for parameter in parameters:
+            parameter.data += 1
+        yield
+        for parameter in parameters if self.how == "moves" else []:
+            parameter.data -= 1
+
     def after_update(self, step):
         self.updates += 1
         if self.how == "chance":
@@ -1096,6 +1110,13 @@ class Deed(Callback):
         return nn.Identity() if self.how == "kind" else Act(self.how, run)
 
 
+@attrs.frozen(kw_only=True)
+class Open(Deed):
+    """A callback that states that it moves parameters."""
+
+    moves_parameters: ClassVar[bool] = True
+
+
 # --- what breaks what ----------------------------------------------------------------------------
 
 ROUTES = {"task": "kind", "by": "side", "groups": {"l": ("left",), "r": ("right",)}}
@@ -1104,6 +1125,8 @@ BROKEN: dict[str, list[tuple[str, Any, str]]] = {
     "callbacks": [
         ("returns-a-callback-state", Deed(how="kind"), "build returned a Identity; expected a"),
         ("draws-no-random-numbers", Deed(how="chance"), "it draws random numbers"),
+        ("declares-that-it-moves-parameters", Deed(how="moves"), "set it to True"),
+        ("restores-moved-parameters", Open(how="stays"), "at other values than before"),
         ("resumes-exactly", Deed(how="memory"), "after a stop, "),
     ],
     "schedules": [
@@ -1183,6 +1206,7 @@ BROKEN: dict[str, list[tuple[str, Any, str]]] = {
         ("trains-equally-on-two-ranks", Weigh(how="Partial"), "two processes differ from one"),
         ("ignores-the-order-of-tasks", Weigh(how="Ordered"), "in another order it differs in"),
         ("is-scale-free-if-declared", Proud(), "ten times the loss of a task changes"),
+        ("declares-comparisons", Weigh(how="Comparing"), "set it to True"),
         ("runs-few-operators", Weigh(how="Laborious"), "operators; expected at most 3000"),
         ("makes-the-same-updates-in-another-loop", Weigh(how="Peeking"), "in another loop it"),
     ],

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from schemes import SCHEMES
 
 from mtlkit import GroupedBatches
+from mtlkit.callbacks import SAM
 from mtlkit.errors import AssemblyError, NotFiniteError
 from mtlkit.optim import SGD
 from mtlkit.training.checkpoint import tensors_of
@@ -62,6 +63,10 @@ def cases():
     }.items():
         train = attrs.evolve(plain.train, batch=24, accumulate=2, batches=batches)
         yield key, attrs.evolve(plain, weighting=SCHEMES["pcgrad"], train=train)
+    for name in ("equal", "pcgrad", "mgda at parameters", "modo"):
+        train = attrs.evolve(plain.train, batch=17, accumulate=2)
+        sharp = attrs.evolve(plain, weighting=SCHEMES[name], callbacks=(SAM(rho=0.1),))
+        yield f"sam-{name.replace(' ', '-')}", attrs.evolve(sharp, train=train)
     compiled = attrs.evolve(plain.train, batch=17, compile=True)
     yield "compiled-pcgrad", attrs.evolve(plain, weighting=SCHEMES["pcgrad"], train=compiled)
     grouped = attrs.evolve(plain, router=points.GROUPED, weighting=Dynamic())

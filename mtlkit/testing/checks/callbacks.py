@@ -12,6 +12,7 @@ from mtlkit.recipe import Recipe
 from mtlkit.task_types import Role
 from mtlkit.testing.check import Subject, checks, require
 from mtlkit.testing.small_data import small_recipe, small_training, small_updater
+from mtlkit.training.batching.batches import seed_step
 from mtlkit.training.checkpoint import newest_checkpoint, tensors_of
 from mtlkit.training.loop import Training
 from mtlkit.training.progress import Silence, TrainingProgress
@@ -53,13 +54,46 @@ def draws_no_random_numbers(subject: Subject) -> None:
     """It leaves torch's random numbers as they are, so that a run trains the same batches."""
     updater = small_updater(_recipe(subject))
     model = updater.inner.model
-    before = torch.get_rng_state()
     for step in range(3):
+        seed_step(updater.context.recipe.seed, step, 0, updater.context.device)  # as an update does
+        before = torch.get_rng_state()
         updater.callbacks.before_update(step)
+        with updater.callbacks.around_backward(step):
+            require(torch.equal(before, torch.get_rng_state()), "it draws random numbers")
         updater.callbacks.after_update(step + 1)
     updater.callbacks.after_evaluation(3, model, {"kind/accuracy": 0.5, "kind/loss": 1.0})
     updater.callbacks.finish()
     require(torch.equal(before, torch.get_rng_state()), "it draws random numbers")
+
+
+def declares_that_it_moves_parameters(subject: Subject) -> None:
+    """If `around_backward` moves parameters, `moves_parameters` is true."""
+    moved, _ = _moved_parameters(subject)
+    require(
+        not moved or subject.value.moves_parameters,
+        f"it moves {moved}, but `moves_parameters` is false; set it to True",
+    )
+
+
+def restores_moved_parameters(subject: Subject) -> None:
+    """At the end of `around_backward` the parameters are those of its start, to the bit."""
+    _, left = _moved_parameters(subject)
+    require(not left, f"it leaves {left} at other values than before")
+
+
+def _moved_parameters(subject: Subject) -> tuple[str, str]:
+    """Return names of parameters that differ from the start: in an `around_backward`, and after."""
+    updater = small_updater(_recipe(subject))
+    before = {name: p.detach().clone() for name, p in updater.inner.named_parameters()}
+
+    def different() -> str:
+        now = updater.inner.named_parameters()
+        return ", ".join([name for name, p in now if not torch.equal(p, before[name])][:3])
+
+    updater.callbacks.before_update(0)
+    with updater.callbacks.around_backward(0):
+        moved = different()
+    return moved, different()
 
 
 def resumes_exactly(subject: Subject) -> None:
@@ -84,4 +118,10 @@ def resumes_exactly(subject: Subject) -> None:
     require(not different, f"after a stop, {', '.join(different[:3])} differ")
 
 
-CHECKS = checks(returns_a_callback_state, draws_no_random_numbers, resumes_exactly)
+CHECKS = checks(
+    returns_a_callback_state,
+    draws_no_random_numbers,
+    declares_that_it_moves_parameters,
+    restores_moved_parameters,
+    resumes_exactly,
+)

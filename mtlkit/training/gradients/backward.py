@@ -4,7 +4,7 @@ A rehearsal runs the same samples with the same dropout, and does not change the
 norm.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 
@@ -21,6 +21,7 @@ from mtlkit.training.devices.cores import reads_ahead
 from mtlkit.training.gradients.batch import MicroBatch, Rehearsal, UpdateInfo
 from mtlkit.training.gradients.labels import BatchLabels
 from mtlkit.training.gradients.loss_scale import scaled
+from mtlkit.training.gradients.mean_gradient import mean_gradient
 from mtlkit.training.gradients.step import StepResult, TaskWeights, TrainingStep
 from mtlkit.training.gradients.transformed import label_reader
 
@@ -58,6 +59,7 @@ class Backward:
         self.batches, self.context = batches, context
         self.device = context.device
         self.labels = label_reader(step.model, context)
+        self._held: tuple[int, list[BatchLabels]] | None = None  # read ahead of `run`
         self._counts: Tensor | None = None  # of the newest update, and what follows from them
         self._on_device: tuple[Tensor, Tensor]
         self._complete = False
@@ -91,12 +93,10 @@ class Backward:
             self._update_info(number, draw, part.counts)
             for draw, part in zip(draws, labels, strict=True)
         ]
-        counts = torch.stack([part.counts for part in labels]).sum(dim=0)
-        update = self._update_info(number, batch, counts, watch=watch)
+        update = self._update_info(number, batch, _summed_counts(labels), watch=watch)
 
         def rehearse(draw: int) -> Rehearsal:
-            # each draw has its own dropout, and the trained one that of an update without draws
-            seed = (draw - trained) % len(draws)
+            seed = self._seed_of(draw)
             return self._rehearsal(number, draws[draw], labels[draw], infos[draw], seed)
 
         decision = self.step.step.decide(rehearse, update, rate)
@@ -119,6 +119,25 @@ class Backward:
             [*(0.0 for _ in rehearsed), *fractions],
         )
 
+    def mean_gradient(self, number: int) -> Mapping[nn.Parameter, Tensor]:
+        """Return the gradient of the plain sum of losses in update `number`, by parameter.
+
+        It is that of all samples, micro-batches, draws and processes at the present parameters of
+        the model that require gradients; see `mean_gradient` of this package. `run` reads the same
+        samples next.
+        """
+        rank = self.context.ranks.rank
+        batch = self.batches.update(number, rank)
+        draws = (batch,) if self.batches.draws == 1 else self.batches.drawn(batch, rank)
+        labels = self._labels(number)
+        self._held = number, labels
+        update = self._update_info(number, batch, _summed_counts(labels))
+        rehearsals = (
+            self._rehearsal(number, samples, part, update, self._seed_of(draw))
+            for draw, (samples, part) in enumerate(zip(draws, labels, strict=True))
+        )
+        return mean_gradient(self.step, rehearsals, self.context.ranks)
+
     def after_step(self, number: int, result: BackwardResult) -> None:
         """Pass the losses before and after the update to a weighting that learns from them."""
 
@@ -138,6 +157,9 @@ class Backward:
 
     def _labels(self, number: int) -> list[BatchLabels]:
         """Return the labels of each draw of the update `number`, with the counts of all ranks."""
+        held, self._held = self._held, None
+        if held is not None and held[0] == number:
+            return held[1]
         context = self.context
         return [part.over_ranks(context.ranks, context.device) for part in self._next.get(number)]
 
@@ -171,24 +193,24 @@ class Backward:
         batch: UpdateBatch,
         labels: BatchLabels,
         update: UpdateInfo,
-        draw: int = 0,
+        seed: int = 0,
     ) -> Rehearsal:
-        rehearsed = self._rehearsed(number, batch, labels, draw)
+        rehearsed = self._rehearsed(number, batch, labels, seed)
         return Rehearsal(update, rehearsed, len(batch.micro_batches))
 
     def _rehearsed(
-        self, number: int, batch: UpdateBatch, labels: BatchLabels, draw: int
+        self, number: int, batch: UpdateBatch, labels: BatchLabels, seed: int
     ) -> Iterator[MicroBatch]:
-        with self._restoring_state(number, draw):
+        with self._restoring_state(number, seed):
             yield from self._micro_batches(batch, labels)
 
     @contextmanager
-    def _restoring_state(self, number: int, draw: int) -> Iterator[None]:
+    def _restoring_state(self, number: int, seed: int) -> Iterator[None]:
         """Seed random numbers as the update does, and restore seed and buffers on exit.
 
         Buffers are the running statistics of batch norm: a rehearsal is not one more batch.
         """
-        self._seed(number, draw)
+        self._seed(number, seed)
         kept = [buffer.clone() for buffer in self.step.model.buffers()]
         try:
             yield
@@ -197,9 +219,13 @@ class Backward:
                 buffer.copy_(before)
             self._seed(number, 0)
 
-    def _seed(self, number: int, draw: int) -> None:
+    def _seed(self, number: int, seed: int) -> None:
         context = self.context
-        seed_step(context.recipe.seed, number, context.ranks.rank, self.device, draw)
+        seed_step(context.recipe.seed, number, context.ranks.rank, self.device, seed)
+
+    def _seed_of(self, draw: int) -> int:
+        """Return the seed of a draw's own dropout; 0 for the trained one, as without draws."""
+        return (draw - self.step.step.trained) % self.batches.draws
 
     def _differentiate(
         self,
@@ -240,6 +266,13 @@ class Backward:
         if accumulates and isinstance(self.module, DistributedDataParallel):
             return self.module.no_sync()
         return nullcontext()
+
+
+def _summed_counts(labels: Sequence[BatchLabels]) -> Tensor:
+    """Return the counts (T,) of an update from those of its draws."""
+    if len(labels) == 1:
+        return labels[0].counts
+    return torch.stack([part.counts for part in labels]).sum(dim=0)
 
 
 def to_device(values: Tensor, device: torch.device) -> Tensor:
