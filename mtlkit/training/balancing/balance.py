@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -221,7 +221,7 @@ class Balance(nn.Module):
         self._last = None
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        return super()._apply(keeping_dtypes(fn), recurse)
+        return cast(Self, super()._apply(keeping_dtypes(fn), recurse))  # type: ignore[no-untyped-call]
 
     @property
     def device(self) -> torch.device:

@@ -47,12 +47,12 @@ def shared_at(
 
     Raises `AssemblyError` for anything but parameters.
     """
-    if isinstance(shared, nn.Module | Tensor):
-        kind = "module" if isinstance(shared, nn.Module) else "single"
-        raise AssemblyError(
-            f"shared: got the {kind} {type(shared).__name__}, expected parameters; call "
-            f"{CALL}shared=model.encoder.parameters())"
-        )
+    for kind, other in (("module", nn.Module), ("single", Tensor)):
+        if isinstance(shared, other):
+            raise AssemblyError(
+                f"shared: got the {kind} {type(shared).__name__}, expected parameters; call "
+                f"{CALL}shared=model.encoder.parameters())"
+            )
     parameters = list(shared or ())
     for p in parameters:
         if not isinstance(p, Tensor):
