@@ -16,8 +16,11 @@ class OnceWarnings:
 
     def large_weights(self, weights: Mapping[str, float], step: int) -> None:
         """Warn of the mean weights, by loss, that are large at `step`."""
-        for name, weight in large_weights(weights).items():
-            self._write(f"the weight of {name}", weight_warning(name, weight, step))
+        large = large_weights(weights)
+        new = {name: large[name] for name in large if f"the weight of {name}" not in self._written}
+        self._written.update(f"the weight of {name}" for name in new)
+        if new:
+            self._progress.write(weight_warning(new, step))
 
     def not_finite(self, metrics: Mapping[str, float], step: int) -> None:
         """Warn of the validation metrics that are not finite after `step`."""

@@ -67,6 +67,6 @@ def _blend(one: Tensor, other: Tensor, weight: float) -> Tensor:
 def _require_classes(task: str, target: Target) -> None:
     if not isinstance(target, ClassTarget | MultiLabelTarget):
         raise DataError(
-            f"transforms: mixup: the task {task!r} predicts {type(target).__name__}, expected "
+            f"transforms: mixup: the task {task!r} predicts {target.noun}, expected "
             f"classes or several labels of each sample; leave it out"
         )

@@ -158,7 +158,7 @@ def test_maps_are_read_on_access_with_codes_of_void_as_missing(maps):
         ),
         (
             {"normal": LabelMaps(files="depth/{stem}.npy", normals=True)},
-            "depth/a.npy: got labels of shape (1, 2, 3), expected 3 channels of a vector",
+            "depth/a.npy: got labels of shape (1, 2, 3), expected 3 channels first, (3, H, W)",
         ),
         (
             {"ground": LabelMaps(files="depth/{stem}.npy", classes=("a",), void=(1,))},

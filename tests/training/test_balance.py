@@ -47,6 +47,15 @@ def test_a_loop_ends_in_the_bits_of_the_recipe(points, loops, scheme):
     assert_same_bits(made, loop)
 
 
+def test_a_trainer_that_converts_modules_to_half_precision_does_not_round_the_weighting(
+    points, loops, scheme
+):
+    made, loop = pair(points, loops, loops.recipe_of(scheme))
+    loop.balance.bfloat16()
+    both(made, loop, range(2))
+    assert_same_bits(made, loop)
+
+
 def test_mean_losses_do_the_same_and_a_task_without_labels_is_left_out(points, loops, scheme):
     if scheme.reads_features:
         return  # refused, see below

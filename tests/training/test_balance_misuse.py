@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import mtlkit
+from mtlkit import Role
 from mtlkit.errors import AssemblyError, NotFiniteError
 from mtlkit.weightings import MGDA, CAGrad, Equal, NashMTL, Uncertainty
 
@@ -59,6 +60,9 @@ def test_other_losses(balance, net, change, message):
         ({"counts": {"c": 1}}, "counts: got 1 for 'c', expected numbers of targets, at least 0"),
         ({"features": "x"}, "features: got str, expected the tensors that heads read"),
         ({"shared": torch.nn.Linear(2, 2)}, "shared: got the module Linear, expected parameters"),
+        ({"shared": torch.zeros(2, 2)}, "shared: got the single Tensor, expected parameters; call"),
+        ({"lr": NAN}, "lr: got nan, expected a finite learning rate of at least 0"),
+        ({"lr": -1.0}, "lr: got -1.0, expected a finite learning rate of at least 0"),
         ({"shared": ["weight"]}, "shared: got str, expected parameters"),
     ],
 )
@@ -66,6 +70,21 @@ def test_other_options(balance, net, options, message):
     _, features, (a, b) = net
     with pytest.raises(AssemblyError) as caught:
         balance.backward({"a": a, "b": b}, **{"features": features, **options})
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("weighting", "tasks", "message"),
+    [
+        (CAGrad, ("a", "b"), "weighting: got CAGrad, expected a weighting with its options"),
+        ("cagrad", ("a", "b"), "weighting: got 'cagrad', expected a weighting with its options"),
+        (CAGrad(), ("a", 3), "tasks: got ('a', 3), expected distinct names"),
+        (CAGrad(), {"a": "main", "b": Role.SIDE}, "tasks.a: got 'main', expected Role.MAIN or"),
+    ],
+)
+def test_other_weightings_and_tasks(weighting, tasks, message):
+    with pytest.raises(AssemblyError) as caught:
+        mtlkit.balance(weighting, tasks)
     assert str(caught.value).startswith(message)
 
 

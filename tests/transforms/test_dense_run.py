@@ -92,5 +92,5 @@ def test_a_run_is_evaluated_on_whole_frames_after_the_test_transforms(tmp_path, 
 
 def test_mixup_of_maps_is_refused_before_the_first_update(tmp_path, catalog):
     mixed = attrs.evolve(recipe(), transforms=Transforms(train=(Mixup(),)))
-    with pytest.raises(mtlkit.MtlkitError, match="the task 'parts' predicts ClassMapTarget"):
+    with pytest.raises(mtlkit.MtlkitError, match="the task 'parts' predicts a class of each pixel"):
         mtlkit.fit(mixed, tmp_path / "run", catalog=catalog, quiet=True)

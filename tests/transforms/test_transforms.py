@@ -202,7 +202,7 @@ def test_mixup_mixes_inputs_and_chooses_labels_by_the_same_weight():
 def test_mixup_of_numbers_is_refused():
     sample = sample_of(NumberTarget(), 1.0)
     assert error(Mixup().apply, sample, Draw(0, lambda _: sample)) == (
-        "transforms: mixup: the task 'task' predicts NumberTarget, expected classes or several "
+        "transforms: mixup: the task 'task' predicts a number, expected classes or several "
         "labels of each sample; leave it out"
     )
 

@@ -122,7 +122,7 @@ def read_map(path: Path, config: LabelMaps, size: tuple[int, int]) -> Tensor:
     if values.ndim == 2:
         values = values[None]
     if values.ndim != 3 or len(values) != channels:
-        expected = "3 channels of a vector" if config.normals else "one channel"
+        expected = "3 channels first, (3, H, W)" if config.normals else "one channel"
         raise DataError(f"{path}: got labels of shape {values.shape}, expected {expected}")
     labels = _labels(path, values, config)
     if labels.shape[1:] != size:

@@ -1,8 +1,8 @@
 """Any weighting in a training loop of the user."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from mtlkit.training.balancing.differentiate import (
     mean_weights,
     require_finite,
 )
-from mtlkit.training.balancing.full_precision import in_full_precision
+from mtlkit.training.balancing.full_precision import in_full_precision, keeping_dtypes
 from mtlkit.training.balancing.given_losses import GivenLosses
 from mtlkit.training.balancing.loop_pass import LoopPass
 from mtlkit.training.balancing.parts import Features, Given, LoopUpdate, Reader
@@ -33,6 +33,7 @@ from mtlkit.training.balancing.requirements import (
     require_separation,
     require_state_of,
     require_synchronizable,
+    roles_of,
     shared_at,
 )
 from mtlkit.training.batching.batches import step_info
@@ -71,11 +72,7 @@ def balance(
     >>> encoder.weight.grad.shape, weights.shape
     (torch.Size([3, 4]), torch.Size([2]))
     """
-    roles = tasks if isinstance(tasks, Mapping) else dict.fromkeys(tasks, Role.MAIN)
-    name = type(weighting).__name__
-    if isinstance(tasks, str) or len(roles) < len(tasks):
-        raise AssemblyError(f"tasks: got {tasks!r}, expected distinct names: ('depth', 'normal')")
-    numbers = classes or {}
+    roles, numbers, name = roles_of(weighting, tasks), classes or {}, type(weighting).__name__
     terms = tuple(LossTerm(task, task, role, numbers.get(task, 0)) for task, role in roles.items())
     problems = [problem.message for problem in pairing_problems(weighting, terms)]
     if weighting.reads_features and feature_width is None:
@@ -222,6 +219,9 @@ class Balance(nn.Module):
                 lambda: Rehearsal(update.info, drawn(parts, self._model[0]), len(parts)),
             )
         self._last = None
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        return cast(Self, super()._apply(keeping_dtypes(fn), recurse))  # type: ignore[no-untyped-call]
 
     @property
     def device(self) -> torch.device:

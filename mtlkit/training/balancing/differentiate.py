@@ -80,11 +80,11 @@ def mean_weights(
     if len(results) > 1:
         weights = torch.stack([result.weights for result in results]).mean(dim=0)
     named = dict(zip((term.name for term in terms), weights.tolist(), strict=True))
-    for name, weight in large_weights(named).items():
-        if name not in warned:
-            warned.add(name)
-            text = weight_warning(name, weight, number).removeprefix("warning: ")
-            warnings.warn(text, stacklevel=4)  # names the line of the loop
+    new = {name: w for name, w in large_weights(named).items() if name not in warned}
+    if new:
+        warned.update(new)
+        text = weight_warning(new, number).removeprefix("warning: ")
+        warnings.warn(text, stacklevel=4)  # names the line of the loop
     return weights
 
 

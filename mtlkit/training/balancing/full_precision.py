@@ -1,10 +1,11 @@
-"""Weigh losses outside of the caller's autocast, whose products would be rounded to half."""
+"""Weigh losses in full precision, whatever the precision of the caller's network."""
 
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar, cast
 
 import torch
+from torch import Tensor
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -33,3 +34,16 @@ def in_full_precision(method: Method) -> Method:
             return method(self, kept(losses), **options)
 
     return cast(Method, run)
+
+
+def keeping_dtypes(fn: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """Return `fn` without a change of dtype, as by ``module.bfloat16()``; a device changes.
+
+    Half precision rounds weights and their state.
+    """
+
+    def moved(tensor: Tensor) -> Tensor:
+        changed = fn(tensor)
+        return changed if changed.dtype is tensor.dtype else tensor.to(changed.device)
+
+    return moved

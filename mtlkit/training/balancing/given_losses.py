@@ -76,7 +76,10 @@ def read_losses(
             )
     pairs = {names.index(name): _pair(name, loss) for name, loss in losses.items()}
     if not pairs:
-        raise AssemblyError("losses: got none; skip a batch in which no task has a label")
+        raise AssemblyError(
+            "losses: got none; skip a batch in which no task has a label, or, in several "
+            "processes, pass the losses of samples with masks that are all false"
+        )
     sizes = {value.shape for value, _ in pairs.values()}
     of_samples = len(sizes) == 1 and torch.Size() not in sizes
     values: dict[int, Tensor] = {}

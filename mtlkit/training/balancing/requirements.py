@@ -1,6 +1,7 @@
 """Refuse an update of a user's loop that lacks an input of its weighting."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 import torch.distributed as dist
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 
 from mtlkit.checksums import checksum
 from mtlkit.errors import AssemblyError
-from mtlkit.task_types import LossTerm
+from mtlkit.task_types import LossTerm, Role
 from mtlkit.training.balancing.given_losses import GivenLosses
 from mtlkit.training.balancing.leaves import depends_on, leaves_of
 from mtlkit.training.balancing.loop_pass import LoopPart
@@ -21,6 +22,24 @@ from mtlkit.weightings.base import GradientLocation, Weighting
 CALL = "balance.backward(losses, "
 
 
+def roles_of(weighting: object, tasks: Sequence[str] | Mapping[str, Role]) -> Mapping[str, Role]:
+    """Return the role of each task, main without one; refuse other weightings, names or roles."""
+    if not isinstance(weighting, Weighting):
+        got = weighting.__name__ if isinstance(weighting, type) else repr(weighting)
+        raise AssemblyError(
+            f"weighting: got {got}, expected a weighting with its options; call "
+            f"mtlkit.balance(CAGrad(c=0.4), tasks)"
+        )
+    roles = tasks if isinstance(tasks, Mapping) else dict.fromkeys(tasks, Role.MAIN)
+    names = all(isinstance(task, str) for task in roles)
+    if isinstance(tasks, str) or len(roles) < len(tasks) or not names:
+        raise AssemblyError(f"tasks: got {tasks!r}, expected distinct names: ('depth', 'normal')")
+    for task, role in roles.items():
+        if not isinstance(role, Role):
+            raise AssemblyError(f"tasks.{task}: got {role!r}, expected Role.MAIN or Role.SIDE")
+    return roles
+
+
 def shared_at(
     config: Weighting, features: object, shared: Iterable[nn.Parameter] | None
 ) -> list[nn.Parameter]:
@@ -28,11 +47,12 @@ def shared_at(
 
     Raises `AssemblyError` for anything but parameters.
     """
-    if isinstance(shared, nn.Module):
-        raise AssemblyError(
-            f"shared: got the module {type(shared).__name__}, expected parameters; call "
-            f"{CALL}shared=model.encoder.parameters())"
-        )
+    for kind, other in (("module", nn.Module), ("single", Tensor)):
+        if isinstance(shared, other):
+            raise AssemblyError(
+                f"shared: got the {kind} {type(shared).__name__}, expected parameters; call "
+                f"{CALL}shared=model.encoder.parameters())"
+            )
     parameters = list(shared or ())
     for p in parameters:
         if not isinstance(p, Tensor):
@@ -115,6 +135,8 @@ def require_inputs(
             f"balance.backward: got {draws} draws, expected {step.draws - 1} for {name}, which "
             f"compares the gradients of independent batches; call {CALL}..., draws=[{example}])"
         )
+    if lr is not None and not 0 <= lr < math.inf:
+        raise AssemblyError(f"lr: got {lr!r}, expected a finite learning rate of at least 0")
     if step.reads_rate and lr is None:
         raise AssemblyError(
             f"balance.backward: got no `lr`, expected the learning rate for the trial step of "
