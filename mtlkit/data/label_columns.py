@@ -17,6 +17,9 @@ from mtlkit.errors import DataError
 SHOWN = 10
 """Number of labels that a message lists before it counts the rest."""
 
+LARGEST = 1e140
+"""Largest size of a number in a table; float64 cannot hold the variance of larger ones."""
+
 
 class LabelOptions(Protocol):
     """The options of a source for its labels; see `mtlkit.data.images.Images`."""
@@ -114,8 +117,12 @@ def check_labels(config: LabelOptions, rows: Sequence[Row]) -> None:
 def _problem(
     config: LabelOptions, vocabulary: Mapping[str, frozenset[str]], name: str, value: str
 ) -> str | None:
-    if name in config.numeric and not math.isfinite(_number(value)):
-        return f"expected a number, got {value!r}"
+    if name in config.numeric:
+        number = _number(value)
+        if not math.isfinite(number):
+            return f"expected a number, got {value!r}"
+        if abs(number) > LARGEST:
+            return f"expected at most {LARGEST:g}, got {value!r}"
     if name in vocabulary and value not in vocabulary[name]:
         shown = shortened(config.vocabulary[name])
         return f"got {value!r}, which is outside the vocabulary: {shown}"

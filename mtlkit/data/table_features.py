@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mtlkit.data.columns import Categorical
-from mtlkit.data.label_columns import parse_number, shortened
+from mtlkit.data.label_columns import LARGEST, parse_number, shortened
 from mtlkit.data.listing.image_listing import Row
 from mtlkit.errors import DataError, did_you_mean
 
@@ -78,6 +78,7 @@ class FeatureColumns:
         mean = torch.tensor([[c.mean] for c in numeric], dtype=torch.float64).reshape(-1, 1)
         std = torch.tensor([[c.std] for c in numeric], dtype=torch.float64).reshape(-1, 1)
         standardized = (numbers.reshape(len(numeric), len(rows)) - mean) / std
+        _refuse_distant(rows, numeric, standardized)
         standard = iter(standardized.nan_to_num(nan=0.0).float().T.unbind(1))
         return torch.cat(
             [
@@ -200,11 +201,25 @@ def _empty(name: str) -> DataError:
 def _refuse_infinite(rows: Sequence[Row], columns: Mapping[str, Sequence[float]]) -> None:
     for name, numbers in columns.items():
         for row, number in zip(rows, numbers, strict=True):
-            if math.isinf(number):
+            if abs(number) > LARGEST:
+                expected = "a finite number" if math.isinf(number) else f"at most {LARGEST:g}"
                 raise DataError(
-                    f"{row.place}: the column {name!r} is {row.labels[name]!r}, expected a finite "
-                    f"number; correct or remove the row"
+                    f"{row.place}: the column {name!r} is {row.labels[name]!r}, expected "
+                    f"{expected}; correct or remove the row"
                 )
+
+
+def _refuse_distant(
+    rows: Sequence[Row], columns: Sequence[FeatureColumn], standardized: Tensor
+) -> None:
+    """Raise `DataError` for a number of `standardized` (K, N) that float32 cannot hold."""
+    distant = standardized.float().isinf().nonzero().tolist()
+    if distant:
+        name, row = columns[distant[0][0]].name, rows[distant[0][1]]
+        raise DataError(
+            f"{row.place}: the column {name!r} is {row.labels[name]!r}, too far from the numbers "
+            f"of training; correct or remove the row"
+        )
 
 
 def _refuse_missing(

@@ -1,6 +1,12 @@
 """Numbers that no machine can use are refused by name, before anything is made."""
 
+from pathlib import Path
+
 import pytest
+
+from mtlkit.data.listing.image_listing import Row
+from mtlkit.data.table_features import FeatureColumn, FeatureColumns
+from mtlkit.errors import DataError
 
 
 @pytest.mark.parametrize(
@@ -15,6 +21,34 @@ import pytest
 def test_in_a_recipe(override, words, home, refused):
     arguments = ("train", "good.yaml", "--quiet", "--out", "run", "--set", override)
     assert words in refused(*arguments)
+
+
+@pytest.mark.parametrize(("x", "y", "column"), [("1e300", "1", "x"), ("1", "-1e300", "y")])
+def test_in_a_table(x, y, column, home, refused):
+    rows = "".join(f"{number},{number}\n" for number in range(20))
+    Path("numbers.csv").write_text(f"x,y\n{rows}{x},{y}\n")
+    Path("numbers.yaml").write_text(
+        "data: {type: table, file: numbers.csv, labels: [y], numeric: [y]}\n"
+        "backbone: {type: mlp, hidden: [4]}\ntasks: {y: {head: regression}}\n"
+    )
+    message = refused("train", "numbers.yaml", "--quiet", "--out", "run")
+    assert (
+        "numbers.csv:22" in message
+    )
+    assert (
+        column in message
+    )
+    assert (
+        "expected at most 1e+140" in message
+    )
+
+
+def test_in_new_rows():
+    columns = (FeatureColumn(name="x", mean=1.0, std=2.0),)
+    features = FeatureColumns(columns=columns, known=("x",))
+    rows = [Row("a", {"x": "5"}, "row 1"), Row("b", {"x": "-1e139"}, "row 2")]
+    with pytest.raises(DataError, match=r"^row 2: the column 'x' is '-1e139', too far from"):
+        features.encode(rows, fill=True, new=True)
 
 
 @pytest.mark.parametrize(

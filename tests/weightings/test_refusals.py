@@ -2,11 +2,14 @@
 
 import attrs
 import pytest
+import torch
 
+from mtlkit.errors import RunError
 from mtlkit.recipe import Recipe
 from mtlkit.routers import BlockBranch, Grouped, LinearBranch, Shared
 from mtlkit.task import Task, loss_terms
 from mtlkit.task_types import Role
+from mtlkit.training.gradients.batch import UpdateInfo
 from mtlkit.weightings import (
     CRMOGM,
     DBMTL,
@@ -207,3 +210,19 @@ def test_projections_and_means_stay_within_their_bounds():
     ):
         with pytest.raises(ValueError, match=words):
             wrong()
+
+
+@pytest.mark.parametrize(
+    ("weights", "shape"),
+    [
+        (torch.ones(3), r"\(3,\)"),
+        (torch.ones(1), r"\(1,\)"),
+        (torch.ones(2, 1), r"\(2, 1\)"),
+        (torch.tensor(1.0), r"\(\)"),
+        ("a text", "str"),
+    ],
+)
+def test_weights_of_another_shape(weights, shape):
+    update = UpdateInfo(torch.ones(4), torch.tensor([0, 2]))
+    with pytest.raises(RunError, match=rf"weights of shape {shape}, expected .* \(2,\)"):
+        update.scatter(weights)

@@ -114,7 +114,13 @@ def _memory_columns(rows: object) -> tuple[list[str], list[list[str | None]]]:
                 raise DataError(f"rows: got columns of {sizes} rows, expected one number of rows")
             return list(rows), columns
         table = pyarrow.table(rows)
-    except (TypeError, ValueError, AttributeError, pyarrow.ArrowException) as cause:
+    except (
+        TypeError,
+        ValueError,
+        ArithmeticError,
+        AttributeError,
+        pyarrow.ArrowException,
+    ) as cause:
         raise DataError(
             f"rows: got {type(rows).__name__}, expected the path of a table, a list of mappings, a "
             f"mapping of columns, or a data frame"

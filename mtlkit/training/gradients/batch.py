@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 import attrs
 from torch import Tensor
 
+from mtlkit.errors import RunError
 from mtlkit.features.inputs import Batch
 from mtlkit.weightings.kinds import StepInfo, UpdateStats, scatter
 
@@ -50,7 +51,16 @@ class UpdateInfo:
         return values if self.complete else values[self.indices]
 
     def scatter(self, values: Tensor) -> Tensor:
-        """Return `values` (K,) as (T,) in float32, with 0 for a term without a target."""
+        """Return `values` (K,) as (T,) in float32, with 0 for a term without a target.
+
+        Raises `RunError` for values of another type or shape, which a plugin may return.
+        """
+        shape = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+        if shape != tuple(self.indices.shape):
+            raise RunError(
+                f"the weighting returned weights of shape {shape}, expected a tensor of shape "
+                f"({len(self.indices)},), for each task with a target; correct the weighting"
+            )
         values = values.float()
         return values if self.complete else scatter(values, self.indices, len(self.counts))
 
