@@ -145,6 +145,18 @@ def parse_number(text: str) -> float:
     return float(text)
 
 
+def parse_numbers(texts: Sequence[str]) -> list[float]:
+    """Return the number in each text, as `parse_number` does.
+
+    >>> parse_numbers(["1", "-2.5"])
+    [1.0, -2.5]
+    """
+    whole = "".join(texts)
+    if "_" in whole or not whole.isascii():
+        return [parse_number(text) for text in texts]
+    return list(map(float, texts))
+
+
 def _number(value: str | None) -> float:
     """Return the number; NaN for a missing or invalid one."""
     try:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mtlkit.data.columns import Categorical
-from mtlkit.data.label_columns import LARGEST, parse_number, shortened
+from mtlkit.data.label_columns import LARGEST, parse_numbers, shortened
 from mtlkit.data.listing.image_listing import Row
 from mtlkit.errors import DataError, did_you_mean
 
@@ -79,7 +79,10 @@ class FeatureColumns:
         std = torch.tensor([[c.std] for c in numeric], dtype=torch.float64).reshape(-1, 1)
         standardized = (numbers.reshape(len(numeric), len(rows)) - mean) / std
         _refuse_distant(rows, numeric, standardized)
-        standard = iter(standardized.nan_to_num(nan=0.0).float().T.unbind(1))
+        inputs = standardized.nan_to_num(nan=0.0).float().T
+        if len(numeric) == len(self.columns):
+            return inputs.contiguous()
+        standard = iter(inputs.unbind(1))
         return torch.cat(
             [
                 next(standard).unsqueeze(1) if c.words is None else _one_hot(c.words, cells[c.name])
@@ -200,6 +203,8 @@ def _empty(name: str) -> DataError:
 
 def _refuse_infinite(rows: Sequence[Row], columns: Mapping[str, Sequence[float]]) -> None:
     for name, numbers in columns.items():
+        if min(numbers) >= -LARGEST and max(numbers) <= LARGEST:  # false if the first is NaN
+            continue
         for row, number in zip(rows, numbers, strict=True):
             if abs(number) > LARGEST:
                 expected = "a finite number" if math.isinf(number) else f"at most {LARGEST:g}"
@@ -229,7 +234,9 @@ def _refuse_missing(
     if numbers is None:
         missing = [row for row in rows if row.labels[name] is None]
     else:
-        missing = [row for row, x in zip(rows, numbers, strict=True) if math.isnan(x)]
+        complete = not math.isnan(sum(numbers))
+        pairs = () if complete else zip(rows, numbers, strict=True)
+        missing = [row for row, x in pairs if math.isnan(x)]
     if missing:
         text = missing[0].labels[name]
         cell = "empty" if text is None else repr(text)
@@ -243,8 +250,9 @@ def _refuse_missing(
 
 def _numbers(cells: Sequence[str | None]) -> list[float] | None:
     """Return the cells as numbers (N,), NaN if empty or `nan`; None if one is not a number."""
+    given = cells if None not in cells else ["nan" if cell is None else cell for cell in cells]
     try:
-        return [math.nan if cell is None else parse_number(cell) for cell in cells]
+        return parse_numbers(given)  # type: ignore[arg-type]
     except ValueError:
         return None
 

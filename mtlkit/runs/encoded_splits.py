@@ -25,7 +25,7 @@ def encoded_splits(
     """Return the targets of each task in every split, by split.
 
     `note` receives a line on each class that the data states, a later split has, and training
-    lacks: the network cannot learn it.
+    lacks: the network cannot learn it; and on each task without a label in a later split.
 
     Raises `DataError` if a split disagrees with training: a class that training lacks, labels of
     another type, or a label on access that its target refuses. A run would otherwise fail after its
@@ -39,8 +39,13 @@ def encoded_splits(
         for task, rows in encoded[name].items():
             target, label = assembly.targets[task], tasks[task].target or task
             place = f"tasks.{task}: the label {label!r} of"
-            occurring = _occurring(_checked(place, rows, split.ids, target), target)
+            labeled, occurring = _found(_checked(place, rows, split.ids, target), target)
             only_later = occurring & ~trained.setdefault(task, occurring)
+            if note is not None and not labeled and label not in open_labels:
+                note(
+                    f"tasks.{task}: no sample of the {name} split has the label {label!r}, so this "
+                    f"task has no metrics there"
+                )
             if note is not None and only_later.any():
                 names = target.classes or target.components
                 shown = shortened([names[code] for code in only_later.nonzero().flatten().tolist()])
@@ -51,16 +56,17 @@ def encoded_splits(
     return encoded
 
 
-def _occurring(labels: Iterator[Tensor], target: Target) -> Tensor:
-    """Return which classes occur in the parts of `labels`, none for labels that are not classes.
+def _found(labels: Iterator[Tensor], target: Target) -> tuple[bool, Tensor]:
+    """Return whether any label is present in the parts of `labels`, and which classes occur.
 
-    All parts are read.
+    No classes occur in labels that are not classes. All parts are read.
     """
-    occurring = torch.zeros((), dtype=torch.bool)
+    labeled, occurring = False, torch.zeros((), dtype=torch.bool)
     for part in labels:
+        labeled = labeled or bool(target.weights(part).any())
         if isinstance(target, CodedTarget):
             occurring = occurring | target.occurring(part)
-    return occurring
+    return labeled, occurring
 
 
 def fit_heads(model: MultiTaskModel, labels: Mapping[str, Rows]) -> None:

@@ -71,6 +71,12 @@ def execute(session: RunSession, progress: Progress) -> None:
         _resume(session, training, checkpoint, progress)
     elif training.updater.batches.smallest == 1:
         check_batch_norm(model, data, targets["train"])
+    warmup = recipe.schedule.warmup_steps
+    if note is not None and warmup > training.steps:
+        note(
+            f"schedule.warmup_steps: got {warmup}, but the run has {training.steps} updates, so "
+            f"the learning rate never reaches that of the optimizer"
+        )
     if ranks.first:
         folder.write_status(Status.running(step=training.step, steps=training.steps))
     del checkpoint  # which keeps its files open

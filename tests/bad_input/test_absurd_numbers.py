@@ -32,15 +32,9 @@ def test_in_a_table(x, y, column, home, refused):
         "backbone: {type: mlp, hidden: [4]}\ntasks: {y: {head: regression}}\n"
     )
     message = refused("train", "numbers.yaml", "--quiet", "--out", "run")
-    assert (
-        "numbers.csv:22" in message
-    )
-    assert (
-        column in message
-    )
-    assert (
-        "expected at most 1e+140" in message
-    )
+    assert "numbers.csv:22" in message
+    assert column in message
+    assert "expected at most 1e+140" in message
 
 
 def test_in_new_rows():

@@ -28,6 +28,7 @@ from mtlkit.heads import (
     TokenClassification,
     VectorRegression,
 )
+from mtlkit.optim import Cosine
 from mtlkit.runs.encoded_splits import encoded_splits
 
 
@@ -157,11 +158,29 @@ def test_a_run_prints_the_note_before_training(tmp_path, capsys):
         ),
         backbone=MLP(hidden=(4,)),
         tasks={"kind": Task()},
+        schedule=Cosine(warmup_steps=4),
         train=mtlkit.Train(epochs=1, batch=8, threads=1),
     )
     mtlkit.fit(recipe, tmp_path / "run", report=False)
     printed = capsys.readouterr().err
+    assert "note: schedule.warmup_steps: got 4, but the run has 3 updates, so the" in printed
     assert "note: tasks.kind: the test split has classes of the label 'kind' that no " in printed
+
+
+@pytest.mark.parametrize("name", ["validation", "test"])
+def test_a_later_split_without_a_label_is_noted(name):
+    notes = []
+    names, codes = ("a", "b"), torch.tensor([0, 1, 0, 1])
+    train, missing = Categorical(codes, names), Categorical(torch.full((4,), -1), names)
+    checked(Task(), train, note=notes.append, **{name: split(missing)})
+    assert notes == [
+        f"tasks.y: no sample of the {name} split has the label 'y', so this task has no metrics "
+        f"there"
+    ]
+    notes.clear()
+    others = {"test": split(classes("c", "d")), "open_labels": frozenset({"y"})}
+    checked(Task(), classes("a", "b"), note=notes.append, **others)
+    assert notes == []  # identities of a test are others
 
 
 def test_a_class_that_only_an_open_test_has_counts_as_missing():
