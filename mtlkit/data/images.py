@@ -208,7 +208,11 @@ def _label_maps(
             )
         for split, chosen in indices.items():
             stored = StoredMaps(
-                [paths[index] for index in chosen], maps, (frame.height, frame.width), pool
+                [paths[index] for index in chosen],
+                [folder / rows[index].file for index in chosen],
+                maps,
+                (frame.height, frame.width),
+                pool,
             )
             columns[split][label] = Labels(maps.target, stored)
     return columns

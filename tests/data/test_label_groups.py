@@ -175,6 +175,23 @@ def test_maps_that_do_not_fit_are_named(maps, options, message):
     assert message in str(caught.value)
 
 
+def test_a_map_of_another_aspect_ratio_than_its_image_is_named(maps, tmp_path):
+    file = tmp_path / "trainannot" / "a.png"  # of an image of 4 x 6
+    for height, width in ((4, 6), (8, 12), (3, 5), (2, 3)):
+        Image.new("L", (width, height)).save(file)
+        assert maps().train.column("ground")[torch.tensor([0])].shape == (1, 2, 3)
+    Image.new("L", (4, 4)).save(file)
+    with pytest.raises(
+        DataError, match=r"a\.png: got labels of 4 x 4 pixels for an image of 4 x 6 \(a\.png\)"
+    ):
+        maps().train.column("ground")[torch.tensor([0])]
+    turned = Image.new("RGB", (4, 6))
+    turned.getexif()[0x0112] = 6  # shown as 4 x 6
+    turned.save(tmp_path / "train" / "a.png", exif=turned.getexif())
+    Image.new("L", (12, 8)).save(file)
+    assert maps().train.column("ground")[torch.tensor([0])].shape == (1, 2, 3)
+
+
 def test_files_of_maps_are_not_images(maps, tmp_path):
     assert maps(ignore=()).train.ids == maps().train.ids == ["train/a.png", "train/b.png"]
     (tmp_path / "normals" / "a.png").rename(tmp_path / "normals" / "c.png")

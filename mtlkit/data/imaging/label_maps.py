@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image
 from torch import Tensor
 
 from mtlkit.component import above, one_of
@@ -21,6 +21,9 @@ from mtlkit.targets.class_map import ClassMapTarget
 from mtlkit.targets.real_map import RealMapTarget
 from mtlkit.targets.unit_vector_map import UnitVectorMapTarget
 from mtlkit.task_types import MISSING
+
+TRANSPOSED = 5
+"""The first EXIF orientation in which height and width are exchanged."""
 
 
 def _file_pattern(_: Any, field: "attrs.Attribute[Any]", value: str) -> None:
@@ -52,7 +55,8 @@ class LabelMaps:
 
     `quantity` of numbers is what a zoom of a transform changes, see `RealMapTarget`.
 
-    Maps are resized to the size of the images by the nearest pixel.
+    Maps are resized to the size of the images by the nearest pixel. One that is neither of this
+    size nor of the aspect ratio of its file of an image is a `DataError`.
 
     >>> LabelMaps(files="depth/{stem}.png", scale=0.001, void=(0,), quantity="depth").target
     RealMapTarget(channels=1, quantity='depth')
@@ -92,6 +96,7 @@ class StoredMaps:
     """Label maps (N, ...) of files, which several threads read on each access."""
 
     paths: Sequence[Path]
+    images: Sequence[Path]
     config: LabelMaps
     size: tuple[int, int]  # height and width
     pool: DecoderPool
@@ -101,18 +106,16 @@ class StoredMaps:
 
     def __getitem__(self, index: Tensor, /) -> Tensor:
         if len(index) == 0:
-            one = read_map(self.paths[0], self.config, self.size)
+            one = self._read(0)
             return one.new_empty((0, *one.shape))
-        return torch.stack(
-            self.pool.map(
-                lambda position: read_map(self.paths[position], self.config, self.size),
-                index.tolist(),
-            )
-        )
+        return torch.stack(self.pool.map(self._read, index.tolist()))
+
+    def _read(self, position: int) -> Tensor:
+        return read_map(self.paths[position], self.images[position], self.config, self.size)
 
 
-def read_map(path: Path, config: LabelMaps, size: tuple[int, int]) -> Tensor:
-    """Return the label map of a file, resized to `size`; `DataError` names the file."""
+def read_map(path: Path, image: Path, config: LabelMaps, size: tuple[int, int]) -> Tensor:
+    """Return the label map of an `image`, resized to `size`; `DataError` names the file."""
     values = _values(path)
     if values.dtype.kind not in "iubf" or not values.size:
         raise DataError(
@@ -126,9 +129,23 @@ def read_map(path: Path, config: LabelMaps, size: tuple[int, int]) -> Tensor:
         raise DataError(f"{path}: got labels of shape {values.shape}, expected {expected}")
     labels = _labels(path, values, config)
     if labels.shape[1:] != size:
+        _require_aspect(path, image, *labels.shape[1:])
         resized = F.interpolate(labels[None].double(), size=size, mode="nearest-exact")
         labels = resized[0].to(labels.dtype)
     return labels[0] if config.classes else labels
+
+
+def _require_aspect(path: Path, image: Path, height: int, width: int) -> None:
+    """Raise `DataError` if a map is more than a pixel off the aspect ratio of its image."""
+    with Image.open(image, formats=FORMATS) as opened:
+        wide, high = opened.size
+        if opened.getexif().get(ExifTags.Base.Orientation, 1) >= TRANSPOSED:
+            wide, high = high, wide
+    if abs(width * high - height * wide) > max(wide, high):
+        raise DataError(
+            f"{path}: got labels of {height} x {width} pixels for an image of {high} x {wide} "
+            f"({image.name}), expected its aspect ratio; labels and image must show the same region"
+        )
 
 
 def _values(path: Path) -> NDArray[Any]:
