@@ -18,9 +18,20 @@ from mtlkit.training.batching.prefetch import Prefetcher
 from mtlkit.training.checkpoint import tensors_of
 from mtlkit.weightings import FAMO, MoDo, PCGrad
 
+others = set()
+
+
+@pytest.fixture(autouse=True)
+def threads_of_other_tests():
+    """Leave out threads of updaters that a failed call of another test keeps alive."""
+    others.update(threading.enumerate())
+    yield
+    others.clear()
+
 
 def threads(name):
-    return [thread for thread in threading.enumerate() if thread.name.startswith(name)]
+    every = set(threading.enumerate()) - others
+    return [thread for thread in every if thread.name.startswith(name)]
 
 
 def trained(points, recipe, steps=range(8)):
