@@ -39,7 +39,7 @@ def encoded_splits(
         for task, rows in encoded[name].items():
             target, label = assembly.targets[task], tasks[task].target or task
             place = f"tasks.{task}: the label {label!r} of"
-            labeled, occurring = _found(_checked(place, rows, split.ids, target), target)
+            labeled, occurring = _presence(_checked(place, rows, split.ids, target), target)
             only_later = occurring & ~trained.setdefault(task, occurring)
             if note is not None and not labeled and label not in open_labels:
                 note(
@@ -56,7 +56,7 @@ def encoded_splits(
     return encoded
 
 
-def _found(labels: Iterator[Tensor], target: Target) -> tuple[bool, Tensor]:
+def _presence(labels: Iterator[Tensor], target: Target) -> tuple[bool, Tensor]:
     """Return whether any label is present in the parts of `labels`, and which classes occur.
 
     No classes occur in labels that are not classes. All parts are read.

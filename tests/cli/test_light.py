@@ -147,11 +147,11 @@ def seconds(*arguments):
 
 def least(measure, limit, times=3):
     """The least of several measurements, of which none follows one below `limit`."""
-    found = math.inf
+    best = math.inf
     for _ in range(times):
-        if found >= limit:
-            found = min(found, measure())
-    return found
+        if best >= limit:
+            best = min(best, measure())
+    return best
 
 
 @pytest.mark.parametrize("command", ["--help", "list", "plugins", "runs", "--version"])

@@ -20,7 +20,7 @@ HELLO = ROOT / "plugins" / "mtlkit-hello"
 
 @pytest.fixture
 def new(tmp_path, capsys, monkeypatch):
-    """Calls ``mtlkit plugin new``: gives the exit code, what is said, and the new folder."""
+    """Calls ``mtlkit plugin new``: gives the exit code, what is output, and the new folder."""
     monkeypatch.setenv("MTLKIT_PLUGINS", "none")
     before = set(sys.modules)
 
@@ -28,8 +28,8 @@ def new(tmp_path, capsys, monkeypatch):
         out = tmp_path / "new"
         with pytest.raises(SystemExit) as caught:
             main(["plugin", "new", *arguments, "--out", str(out)])
-        said = capsys.readouterr()
-        return caught.value.code, said.out + said.err, out
+        output = capsys.readouterr()
+        return caught.value.code, output.out + output.err, out
 
     yield call
     for name in set(sys.modules) - before:
@@ -49,9 +49,9 @@ def contents(folder):
 
 
 def test_the_teaching_plugin_is_what_is_written(new):
-    code, said, folder = new("hello")
+    code, output, folder = new("hello")
     assert code == 0
-    assert said.startswith(f"{folder}: 51 files; now\n  cd {folder}\n  pip install --editable")
+    assert output.startswith(f"{folder}: 51 files; now\n  cd {folder}\n  pip install --editable")
     assert contents(folder) == contents(HELLO)
 
 
@@ -113,18 +113,20 @@ def test_a_plugin_with_hooks_alone(new, monkeypatch):
 
 @pytest.mark.parametrize("name", ["Acme", "acme/x", "1acme", "acme--x", "mtlkit", "", "a" * 31])
 def test_a_name_that_cannot_be_a_namespace(name, new):
-    code, said, folder = new(name)
+    code, output, folder = new(name)
     assert code == 2
-    assert f"mtlkit: error: {name!r} cannot be the namespace of a plugin; expected at most" in said
+    assert (
+        f"mtlkit: error: {name!r} cannot be the namespace of a plugin; expected at most" in output
+    )
     assert not folder.exists()
 
 
 def test_a_folder_that_is_not_empty(new, tmp_path):
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "mine.txt").touch()
-    code, said, folder = new("acme")
+    code, output, folder = new("acme")
     assert code == 2
-    assert said == f"mtlkit: error: {folder}: is not empty; give another folder with --out\n"
+    assert output == f"mtlkit: error: {folder}: is not empty; give another folder with --out\n"
     assert [path.name for path in folder.iterdir()] == ["mine.txt"]
 
 
@@ -148,8 +150,8 @@ def test_what_a_stopped_call_left_in_an_empty_folder_is_completed(
     assert (number > 9) == any(path.name == "py.typed" for path in begun)
     assert new("acme")[0] == 0
     begun[0].write_text("mine")
-    code, said, folder = new("acme")
-    assert (code, said) == (
+    code, output, folder = new("acme")
+    assert (code, output) == (
         2,
         f"mtlkit: error: {folder}: is not empty; give another folder with --out\n",
     )
@@ -158,9 +160,9 @@ def test_what_a_stopped_call_left_in_an_empty_folder_is_completed(
 
 def test_a_folder_that_cannot_be_made(new, tmp_path):
     (tmp_path / "new").touch()
-    code, said, _ = new("acme")
+    code, output, _ = new("acme")
     assert code == 2
-    assert "new" in said
+    assert "new" in output
 
 
 def test_a_new_plugin_is_whole_or_not_there(new, monkeypatch, tmp_path):
@@ -173,9 +175,9 @@ def test_a_new_plugin_is_whole_or_not_there(new, monkeypatch, tmp_path):
         plain(handle)
 
     monkeypatch.setattr("os.fsync", fsync)
-    code, said, folder = new("acme")
+    code, output, folder = new("acme")
     assert code == 2
-    assert said.startswith(f"mtlkit: error: {folder}: could not be written: the disk is full.")
+    assert output.startswith(f"mtlkit: error: {folder}: could not be written: the disk is full.")
     assert list(tmp_path.iterdir()) == []
     monkeypatch.undo()
     monkeypatch.setenv("MTLKIT_PLUGINS", "none")

@@ -466,7 +466,7 @@ def test_a_large_weight_is_warned_of_once_for_each_task(net):
 
 def test_one_warning_is_of_all_weights_that_became_large_in_an_update(net):
     balance = mtlkit.balance(Fixed(weights={"depth": 300.0, "kind": 250.0}), TASKS)
-    said = r"^step 1: the mean weight of depth is 300 \(and 1 more loss\), expected"
-    with pytest.warns(UserWarning, match=said) as raised:
+    message = r"^step 1: the mean weight of depth is 300 \(and 1 more loss\), expected"
+    with pytest.warns(UserWarning, match=message) as raised:
         balance.backward(forward(net, batch()))
     assert len(raised) == 1

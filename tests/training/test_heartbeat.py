@@ -133,7 +133,7 @@ def hanging(store):
 
 
 def ended(beats, seconds=20.0):
-    """How the run ended for a process that does nothing for so long."""
+    """Return how a process sees the end of the run after `hang_timeout` without an update."""
     until = time.monotonic() + seconds
     while beats._end is None and time.monotonic() < until:
         time.sleep(0.02)

@@ -203,9 +203,9 @@ def test_pyright_knows_the_types_of_the_installed_wheels(python, outside):
         cwd=outside, capture_output=True, text=True, check=False,
         env={**os.environ, "PYTHONPATH": ""},
     )  # fmt: skip
-    said = json.loads(done.stdout)
-    assert said["summary"]["filesAnalyzed"] == 2, done.stderr
-    errors = said["generalDiagnostics"]
+    output = json.loads(done.stdout)
+    assert output["summary"]["filesAnalyzed"] == 2, done.stderr
+    errors = output["generalDiagnostics"]
     assert {Path(error["file"]).name for error in errors} == {"wrong.py"}, errors
     rules = {error["rule"] for error in errors}
     assert rules >= {
