@@ -87,8 +87,8 @@ COMMANDS = {
 }
 
 
-SPIN_COUNT = "10000"
-"""Number of times that an OpenMP thread looks for work before it sleeps; free on an idle machine,
+SPIN_COUNT = "30000"
+"""Number of times that an OpenMP thread looks for work before it sleeps; nearly free when idle,
 and frees a core that another process wants (`benchmarks/bench_busy_machine.py`)."""
 
 
@@ -100,7 +100,7 @@ def limit_spinning(environment: MutableMapping[str, str]) -> None:
     >>> environment = {}
     >>> limit_spinning(environment)
     >>> environment
-    {'GOMP_SPINCOUNT': '10000'}
+    {'GOMP_SPINCOUNT': '30000'}
     """
     if "OMP_WAIT_POLICY" not in environment:  # which the variable would overrule
         environment.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
