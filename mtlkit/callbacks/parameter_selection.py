@@ -45,8 +45,8 @@ def select_parameters(
     Raises `AssemblyError` as `select_tensors` does, also for a pattern of buffers alone.
     """
     parts, parameters = part_of(model), dict(model.named_parameters())
-    own = {name: part for name, part in parts.items() if name in parameters}
-    return {name: parameters[name] for name in _selected(own, patterns, option)}
+    trained = {name: part for name, part in parts.items() if name in parameters}
+    return {name: parameters[name] for name in _selected(trained, patterns, option)}
 
 
 def _selected(parts: Mapping[str, str], patterns: Sequence[str], option: str) -> list[str]:
