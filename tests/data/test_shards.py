@@ -233,6 +233,20 @@ def test_a_shard_changed_since_it_was_indexed_is_named(tmp_path, suffix):
     assert "No such file or directory; restore the shard" in refusal(lambda: everything(train))
 
 
+def test_a_shard_that_is_overwritten_while_it_is_open_is_named(tmp_path):
+    """Bytes at the same places may still be images, but others than the labels belong to."""
+    path = write_tar(tmp_path / "a.tar", samples())
+    content = path.read_bytes()
+    train = source("a.tar").load(Loading(base=tmp_path)).train
+    everything(train)
+    status = path.stat()
+    with path.open("r+b") as file:
+        file.write(content)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 10**9))
+    message = refusal(lambda: everything(train))
+    assert f"{path}: was changed since it was indexed; restore it, or start a new run" in message
+
+
 def test_the_index_of_a_changed_shard_is_made_anew(tmp_path):
     write(tmp_path, "tar", parts=1)
     loading = Loading(base=tmp_path, cache=tmp_path / "cache")
@@ -369,9 +383,12 @@ def test_a_folder_that_cannot_keep_the_index_is_named(tmp_path):
 def test_copies_used_last_are_kept(tmp_path, remote):
     cache = RemoteCache(tmp_path / "cache", 2**30)
     urls = [f"{remote}/part-{number}.tar" for number in range(3)]
-    paths = [cache.open(url, cache.identity(url)).path for url in urls]
+    copies = [cache.open(url, cache.identity(url)) for url in urls]
+    paths = [copy.path for copy in copies]
     for age, path in zip((5, 9, 7), paths, strict=True):
         os.utime(path, (10**9 - age, 10**9 - age))
     sizes = [path.stat().st_size for path in paths]
     RemoteCache(tmp_path / "cache", sum(sizes))._make_room(sizes[1])
     assert [path.exists() for path in paths] == [True, False, True]
+    for copy in copies:  # a use by another process changes the time of a copy
+        assert len(copy.read(0, copy.size)) == copy.size

@@ -60,8 +60,8 @@ class RemoteCache:
             with filelock.FileLock(self.folder / "cache.lock"):
                 if not path.exists() or path.stat().st_size != identity.size:
                     self._fetch(url, identity, path)
-                os.utime(path)  # the time of the last use
-                opened = RandomAccessFile.open(path)
+                os.utime(path)  # the time of the last use, not of a change
+                opened = RandomAccessFile(path, path.stat().st_size)
                 opened.read(0, 0)  # from now on it can be read even if it is removed
                 return opened
         except OSError as cause:

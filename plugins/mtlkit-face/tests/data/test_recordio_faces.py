@@ -2,6 +2,7 @@
 
 import gc
 import io
+import os
 import struct
 import tracemalloc
 
@@ -159,6 +160,16 @@ def test_an_index_of_another_file_is_noticed(tmp_path):
         f"the index is truncated or of another file. Copy it again, or delete it to scan the file "
         f"instead"
     )
+
+
+def test_a_file_that_is_overwritten_while_it_is_open_is_named(tmp_path):
+    path = record_file(tmp_path / "a.rec", [(0, scalar(1, png(9))), (1, scalar(1, png(8)))])
+    faces, _ = open_record_faces(path, silent)
+    faces.read(0)
+    record_file(path, [(0, scalar(1, png(7))), (1, scalar(1, png(6)))])
+    os.utime(path, ns=(0, path.stat().st_mtime_ns + 10**9))
+    with pytest.raises(DataError, match="was changed since it was indexed; restore it, or start"):
+        faces.read(0)
 
 
 @pytest.mark.parametrize(
