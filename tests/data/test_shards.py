@@ -347,6 +347,23 @@ def test_a_remote_shard_that_is_missing_is_named(tmp_path, remote):
     assert message.startswith("nostore://bucket/part-9.tar: cannot be read: ")
 
 
+def test_a_remote_shard_that_was_changed_before_it_is_fetched_again_is_named(tmp_path, remote):
+    """Its size is the same, because tars are padded to blocks of 10,240 bytes."""
+    import fsspec
+
+    loading = Loading(cache=tmp_path / "cache")
+    shards = source(f"{remote}/part-0.tar", split=RandomSplit(validation=0, test=0))
+    train = shards.load(loading).train
+    next((tmp_path / "cache/remote").glob("*.tar")).unlink()
+    files, path = fsspec.filesystem("memory"), "/bucket/part-0.tar"
+    files.pipe_file(path, files.cat_file(path))
+    message = refusal(lambda: everything(train))
+    assert "part-0.tar: got the version " in message
+    assert "the shard was changed since it was indexed, so restore it" in message
+    assert not [*(tmp_path / "cache/remote").glob("*.tar"), *tmp_path.rglob(".partial-*")]
+    everything(shards.load(loading).train)
+
+
 def test_a_cache_that_fills_the_disk_is_named_and_leaves_nothing(tmp_path, remote, monkeypatch):
     loading = Loading(cache=tmp_path / "cache")
     shards = source(f"{remote}/part-0.tar")

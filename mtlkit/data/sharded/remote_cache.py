@@ -94,6 +94,11 @@ class RemoteCache:
                     raise DataError(
                         f"{url}: got {got} bytes, expected {size}; it changed, try again"
                     )
+                if (now := self.identity(url)) != identity:  # after, it may change at any time
+                    raise DataError(
+                        f"{url}: got the version {now.version}, expected {identity.version}; the "
+                        f"shard was changed since it was indexed, so restore it, or start a new run"
+                    )
         except (DataError, OSError):
             raise
         except Exception as cause:
