@@ -17,10 +17,14 @@ from hypothesis import strategies as st
 from PIL import Image
 from pyarrow import parquet
 
-from mtlkit.data import Images, Loading, RandomSplit, Shards
+from mtlkit.assembly import assembly_of
+from mtlkit.data import Images, Loading, Mix, RandomSplit, Shards
 from mtlkit.data.blocks import SampleBlocks
 from mtlkit.data.sharded.remote_cache import RemoteCache
 from mtlkit.errors import DataError
+from mtlkit.heads import Regression
+from mtlkit.runs.storage.data_fingerprint import SIZES, data_changes, data_fingerprint
+from mtlkit.task import Task
 
 SPLIT = RandomSplit(validation=0.2, test=0.2)
 
@@ -254,6 +258,31 @@ def test_the_index_of_a_changed_shard_is_made_anew(tmp_path):
     write_tar(tmp_path / "part-0.tar", [*samples(15)])
     after = source("*.tar").load(loading)
     assert [sum(map(len, data.splits().values())) for data in (before, after)] == [20, 15]
+
+
+@pytest.mark.parametrize("suffix", WRITERS)
+@pytest.mark.parametrize("mixed", [False, True])
+def test_a_run_does_not_continue_with_other_images_of_the_same_labels(tmp_path, suffix, mixed):
+    write(tmp_path, suffix, parts=1)
+    shards = source(f"part-0.{suffix}")
+    write(tmp_path / "more", suffix, parts=1)
+    more = attrs.evolve(shards, shards=(f"more/part-0.{suffix}",))
+    mix = Mix(sources={"a": shards, "b": more}, shared=("subject",))
+    data, tasks = mix if mixed else shards, {"yaw": Task(head=Regression())}
+
+    def fingerprint():
+        loaded = data.load(Loading(base=tmp_path))
+        return data_fingerprint(loaded, tasks, assembly_of(loaded, tasks))
+
+    before = fingerprint()
+    assert fingerprint() == before
+    other = [(key, png(number, (11, 10)), labels) for number, (key, _, labels) in
+             enumerate(samples())]  # fmt: skip
+    WRITERS[suffix](tmp_path / f"part-0.{suffix}", other)
+    changes = data_changes(before, fingerprint())
+    assert changes == [f"{SIZES} of {split}" for split in ("train", "validation", "test")]
+    old = {split: {k: v for k, v in parts.items() if k != SIZES} for split, parts in before.items()}
+    assert data_changes(old, fingerprint()) == []
 
 
 def test_a_damaged_index_is_made_anew(tmp_path):
