@@ -136,7 +136,7 @@ class Updater:
         Raises `NotFiniteError` on every rank, before the update, if a loss is not finite.
         """
         ops = use(**self.train.ops) if self.train.ops else nullcontext()
-        with ops, self.ranks.updating():
+        with ops, self.ranks.joint_step():
             return self._update(step, stop_request)
 
     def _update(self, step: int, stop_request: StopRequest | None) -> Update:
