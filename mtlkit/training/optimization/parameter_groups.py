@@ -1,5 +1,6 @@
 """Optimizer parameter groups."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ import torch
 from torch import nn
 
 from mtlkit.callbacks.parameter_selection import select_parameters
+from mtlkit.errors import AssemblyError
 from mtlkit.model import MultiTaskModel
 from mtlkit.optim.base import Optimizer, PartRates
 from mtlkit.training.gradients.step import TrainingStep
@@ -23,7 +25,7 @@ def parameter_groups(
     the function without regularizing it (He et al., CVPR 2019, section 3.1). Learned loss weights
     never decay, since decay would bias them. `weighting_rate` is their learning rate; None means
     that of the optimizer. Parts with other rates, and layers with a layer-wise decay, have
-    separate groups. Raises `AssemblyError` if a part selects nothing.
+    separate groups. Raises `AssemblyError` if a part selects or changes nothing.
     """
     learned = [p for p in step.weighting.parameters() if p.requires_grad]
     rate = optimizer.lr if weighting_rate is None else weighting_rate
@@ -58,12 +60,26 @@ def _network_groups(model: MultiTaskModel, optimizer: Optimizer) -> Iterator[dic
 
 
 def _parts(model: MultiTaskModel, optimizer: Optimizer) -> dict[str, str]:
-    """Return the last of the optimizer's parts that selects a parameter, by its name."""
-    return {
-        name: pattern
-        for pattern in optimizer.parts
-        for name in select_parameters(model, [pattern], "optimizer.parts")
-    }
+    """Return the last of the optimizer's parts that selects a parameter, by its name.
+
+    Raises `AssemblyError` for a part that changes nothing.
+    """
+    parts: dict[str, str] = {}
+    for pattern, rates in optimizer.parts.items():
+        selected = select_parameters(model, [pattern], "optimizer.parts")
+        if rates.weight_decay and all(p.dim() <= 1 for p in selected.values()):
+            raise AssemblyError(
+                f"optimizer.parts.{pattern}.weight_decay: got {rates.weight_decay}, but "
+                f"{pattern!r} selects only biases and norms, which never decay; remove it"
+            )
+        parts |= dict.fromkeys(selected, pattern)
+    for pattern in optimizer.parts:
+        if pattern not in parts.values():
+            raise AssemblyError(
+                f"optimizer.parts.{pattern}: has no effect, because later parts select the same "
+                f"parameters, and the last match counts; list it after them"
+            )
+    return parts
 
 
 def _group(
@@ -76,11 +92,16 @@ def _group(
 def name_groups(optimizer: torch.optim.Optimizer) -> None:
     """Record in each group of `optimizer` its name, and the learning rate that schedules multiply.
 
-    An optimizer may have changed the rates of its groups, or have added groups; both are kept.
+    An optimizer may have changed the rates of its groups, or have added groups; both are kept. A
+    name that several groups share, such as those of a divided group, gets a number from 2 on.
     """
+    names: set[str] = set()
     for number, group in enumerate(optimizer.param_groups):
         group["base_lr"] = float(group["lr"])
-        group.setdefault("name", f"group {number}")
+        name = group.get("name", f"group {number}")
+        free = itertools.chain([name], (f"{name} {n}" for n in itertools.count(2)))
+        group["name"] = next(label for label in free if label not in names)
+        names.add(group["name"])
 
 
 def group_rates(optimizer: torch.optim.Optimizer) -> dict[str, float]:
