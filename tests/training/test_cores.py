@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from mtlkit.cli import limit_spinning
+from mtlkit.cli.environment import limit_spinning
 from mtlkit.comparison.execute.executor_config import parse_executor_config
 from mtlkit.errors import RunError
 from mtlkit.training.devices import cores, load_hint

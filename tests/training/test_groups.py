@@ -173,3 +173,17 @@ def test_groups_of_the_same_name_are_logged_apart():
     assert len(rates) == len(updater.optimizer.param_groups) > 2
     assert list(rates)[:2] == ["weights", "weights 2"]
     assert rates["weights 2"] == 2.0
+
+
+@attrs.frozen(kw_only=True)
+class FirstGroup(SGD):
+    """A plugin's optimizer that forgets all groups but the first."""
+
+    def build(self, groups):
+        return super().build(groups[:1])
+
+
+def test_an_optimizer_that_leaves_parameters_out_is_refused():
+    refusal = r"FirstGroup.build returned an optimizer without \d+ of .*'model\..*bias'; add every"
+    with pytest.raises(AssemblyError, match=refusal):
+        small_updater(attrs.evolve(small_recipe(), optimizer=FirstGroup()))

@@ -1,7 +1,7 @@
 """Optimizer parameter groups."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -102,6 +102,19 @@ def name_groups(optimizer: torch.optim.Optimizer) -> None:
         free = itertools.chain([name], (f"{name} {n}" for n in itertools.count(2)))
         group["name"] = next(label for label in free if label not in names)
         names.add(group["name"])
+
+
+def left_out(
+    optimizer: torch.optim.Optimizer, groups: Sequence[Mapping[str, Any]]
+) -> list[nn.Parameter]:
+    """Return the parameters of `groups` that `optimizer` does not update.
+
+    >>> groups = [{"params": [nn.Parameter(torch.ones(size))]} for size in (1, 2)]
+    >>> [len(p) for p in left_out(torch.optim.SGD(groups[:1]), groups)]
+    [2]
+    """
+    updated = {p for group in optimizer.param_groups for p in group["params"]}
+    return [p for group in groups for p in group["params"] if p not in updated]
 
 
 def group_rates(optimizer: torch.optim.Optimizer) -> dict[str, float]:
