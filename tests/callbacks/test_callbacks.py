@@ -252,6 +252,12 @@ def test_a_metric_needs_a_validation_split():
         small_updater(value)
 
 
+@pytest.mark.parametrize("factor", [0, 1, -0.5])
+def test_a_plateau_that_ends_training_or_changes_nothing_is_refused(factor):
+    with pytest.raises(ValueError, match="factor: expected a number"):
+        Plateau(factor=factor)
+
+
 @pytest.mark.parametrize("callback", [BestWeights(), EarlyStopping(), Plateau()])
 def test_a_metric_needs_several_validations_in_a_run_of_steps(callback):
     """Two updates are an epoch."""
