@@ -92,16 +92,11 @@ def _group(
 def name_groups(optimizer: torch.optim.Optimizer) -> None:
     """Record in each group of `optimizer` its name, and the learning rate that schedules multiply.
 
-    An optimizer may have changed the rates of its groups, or have added groups; both are kept. A
-    name that several groups share, such as those of a divided group, gets a number from 2 on.
+    An optimizer may have changed the rates of its groups, or have added groups; both are kept.
     """
-    names: set[str] = set()
     for number, group in enumerate(optimizer.param_groups):
         group["base_lr"] = float(group["lr"])
-        name = group.get("name", f"group {number}")
-        free = itertools.chain([name], (f"{name} {n}" for n in itertools.count(2)))
-        group["name"] = next(label for label in free if label not in names)
-        names.add(group["name"])
+        group.setdefault("name", f"group {number}")
 
 
 def left_out(
@@ -118,8 +113,20 @@ def left_out(
 
 
 def group_rates(optimizer: torch.optim.Optimizer) -> dict[str, float]:
-    """Return the learning rate of each group by name; empty if all are equal."""
-    rates = {group["name"]: float(group["lr"]) for group in optimizer.param_groups}
+    """Return the learning rate of each group by name; empty if all are equal.
+
+    A name of groups with different rates, such as those of a divided group, is numbered from 2 on.
+    """
+    rates: dict[str, float] = {}
+    base: dict[str, float] = {}
+    for group in optimizer.param_groups:
+        labels = itertools.chain(
+            [group["name"]], (f"{group['name']} {n}" for n in itertools.count(2))
+        )
+        label = next(
+            name for name in labels if base.get(name, group["base_lr"]) == group["base_lr"]
+        )
+        base[label], rates[label] = group["base_lr"], float(group["lr"])
     return rates if len(set(rates.values())) > 1 else {}
 
 
