@@ -2,7 +2,9 @@
 
 The steps of a hand-written loop with the plain sum of losses, of a recipe, and of the same loop
 with `mtlkit.balance` alternate in one process, so that other load affects all of them. The reported
-times are medians and tenth percentiles of CPU time. Run
+times are medians and tenth percentiles of CPU time. A recipe fuses heads and uses the fused SGD of
+PyTorch; a second recipe does not fuse heads, and a second loop uses the fused SGD, so that the
+rest of both can be compared. Run
 
     python benchmarks/bench_own_loop.py
 """
@@ -29,14 +31,17 @@ NETWORKS = {
 WEIGHTINGS = {"equal": Equal(), "uncertainty": Uncertainty(), "cagrad": CAGrad(), "mgda": MGDA()}
 
 
-def by_balance(recipe):
-    """Return a step of a loop in plain PyTorch with `mtlkit.balance`."""
+NOT_FUSED = {"multi_head_cross_entropy": "eager", "linear_cross_entropy": "eager"}
+
+
+def by_balance(recipe, **options):
+    """Return a step of a loop in plain PyTorch with `mtlkit.balance` and `options` of SGD."""
     source = base.updater(recipe)
     model, data, targets = source.inner.model, source.context.data, source.context.targets["train"]
     linears = {name: base.output_of(model.head(name)) for name in base.TASKS}
     balance = mtlkit.balance(recipe.weighting, tuple(base.TASKS))
     parameters = [*model.parameters(), *balance.parameters()]
-    optimizer = torch.optim.SGD(parameters, lr=1e-3, momentum=0.9)
+    optimizer = torch.optim.SGD(parameters, lr=1e-3, momentum=0.9, **options)
     batch = recipe.train.batch
 
     def step(number):
@@ -67,17 +72,25 @@ def times(steps, rounds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=200)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--only", help="a part of the name of a network")
+    options = parser.parse_args()
+    rounds = options.rounds
     torch.set_num_threads(1)
     for network, recipe in NETWORKS.items():
+        if options.only and options.only not in network:
+            continue
         # without the log of gradients, which belongs to the log and not to an update
         recipe = attrs.evolve(recipe, train=attrs.evolve(recipe.train, watch=False))
         for name, weighting in WEIGHTINGS.items():
             chosen = attrs.evolve(recipe, weighting=weighting)
+            train = attrs.evolve(recipe.train, ops=NOT_FUSED)
+            separate = attrs.evolve(chosen, train=train)
             steps = {
                 "by hand, plain sum": base.by_hand(recipe, base.plain),
                 "recipe": base.updater(chosen).update,
+                "recipe, heads not fused": base.updater(separate).update,
                 "by hand, balance": by_balance(chosen),
+                "the same, fused SGD": by_balance(chosen, fused=True),
             }
             spent = times(steps, rounds)
             plain = spent["by hand, plain sum"]
@@ -86,7 +99,7 @@ def main():
                 ratio = statistics.median(a / b for a, b in zip(measured, plain, strict=True))
                 more = low - statistics.quantiles(plain, n=10)[0]
                 print(
-                    f"{network:10} {name:12} {kind:20} median {middle:6.3f} ms, p10 {low:6.3f} ms, "
+                    f"{network:10} {name:12} {kind:23} median {middle:6.3f} ms, p10 {low:6.3f} ms, "
                     f"p10 over plain {more:+6.3f} ms, ratio {ratio:5.3f}"
                 )
 

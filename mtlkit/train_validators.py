@@ -4,6 +4,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from mtlkit.component import Rule, Validator
+from mtlkit.errors import did_you_mean
 
 if TYPE_CHECKING:
     import attrs
@@ -16,7 +17,7 @@ def device_name() -> Validator:
         if not isinstance(value, str) or not re.fullmatch(_DEVICE, value):
             raise ValueError(
                 f"{field.name}: expected one of auto, cpu, cuda, xpu, or a number as in cuda:1, "
-                f"got {value!r}{_NO_FLOAT64 if value == 'mps' else ''}"
+                f"got {value!r}{_advice(str(value))}"
             )
 
     return Rule(check, {"pattern": f"^({_DEVICE})$"})
@@ -24,6 +25,12 @@ def device_name() -> Validator:
 
 _DEVICE = r"auto|cpu|(cuda|xpu)(:\d+)?"
 _NO_FLOAT64 = ", which has no float64, in which sums over gradients are computed; use cpu"
+
+
+def _advice(device: str) -> str:
+    if device.partition(":")[0] == "mps":
+        return _NO_FLOAT64
+    return "; use cuda" if device == "gpu" else did_you_mean(device, ("auto", "cpu", "cuda", "xpu"))
 
 
 def once_validated(callback: str, train: Any) -> str:
@@ -43,7 +50,7 @@ def steps_or_minutes() -> Validator:
         minutes = isinstance(value, str) and re.fullmatch(r"[1-9]\d* min", value)
         if not steps and not minutes:
             raise ValueError(
-                f"{field.name}: expected a number of steps of at least 1, or minutes such as "
+                f"{field.name}: expected a number of steps of at least 1, or whole minutes such as "
                 f"'10 min', got {value!r}"
             )
 

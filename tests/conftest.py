@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # before torch: tests with two threads
+os.environ.setdefault("GOMP_SPINCOUNT", "30000")  # before torch: tests with two threads
 
 import torch
 

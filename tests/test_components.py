@@ -113,6 +113,7 @@ EXAMPLES = {
     "weightings/imtl-g": {"at": GradientLocation.PARAMETERS},
     "weightings/imtl": {"learning_rate": 0.1, "heads": HeadGradients.UNWEIGHTED},
     "weightings/cagrad": {"c": 0.25},
+    "weightings/conicgrad": {"c": 0.25},
     "weightings/nash-mtl": {"largest_mean": None, "largest_norm": None, "every": 3},
     "weightings/fairgrad": {"alpha": 1.5, "largest_mean": 2.0},
     "weightings/aligned-mtl": {"scale": Singular.MEDIAN},

@@ -8,7 +8,6 @@ from torch import nn
 from mtlkit.callbacks.base import Callback, CallbackState, TrainingRun
 from mtlkit.callbacks.parameter_selection import select_parameters
 from mtlkit.component import above, optional
-from mtlkit.errors import AssemblyError
 
 
 @attrs.frozen(kw_only=True)
@@ -33,11 +32,6 @@ class _Freeze(CallbackState):
         selected = select_parameters(run.model, options.parameters, "callbacks: freeze")
         self.selected = list(selected.values())
         self.names = list(selected)
-        if len(selected) == len(list(run.model.parameters())) and options.epochs is None:
-            raise AssemblyError(
-                "callbacks: freeze: every parameter of the model would always be frozen; "
-                "leave some to train, or give `epochs`"
-            )
         self.until = None if options.epochs is None else options.epochs * run.steps_per_epoch
         self.norms = [module for module in run.model.modules() if self._is_frozen_norm(module)]
         if self.until is None:

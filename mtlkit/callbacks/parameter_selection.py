@@ -34,9 +34,24 @@ def select_tensors(model: MultiTaskModel, patterns: Sequence[str], option: str) 
     shell, such as ``heads.pose_head.*``. Raises `AssemblyError`, which names the `option`, if
     `patterns` is empty or a pattern selects nothing.
     """
+    return _selected(part_of(model), patterns, option)
+
+
+def select_parameters(
+    model: MultiTaskModel, patterns: Sequence[str], option: str
+) -> Mapping[str, nn.Parameter]:
+    """Return the parameters that any of `patterns` selects, by name.
+
+    Raises `AssemblyError` as `select_tensors` does, also for a pattern of buffers alone.
+    """
+    parts, parameters = part_of(model), dict(model.named_parameters())
+    trained = {name: part for name, part in parts.items() if name in parameters}
+    return {name: parameters[name] for name in _selected(trained, patterns, option)}
+
+
+def _selected(parts: Mapping[str, str], patterns: Sequence[str], option: str) -> list[str]:
     if not patterns:
         raise AssemblyError(f"{option}: got no name; give {', '.join(PARTS)}, or a name")
-    parts = part_of(model)
     selected: set[str] = set()
     for pattern in patterns:
         names = {
@@ -44,6 +59,12 @@ def select_tensors(model: MultiTaskModel, patterns: Sequence[str], option: str) 
             for name, part in parts.items()
             if part == pattern or fnmatch.fnmatchcase(name, pattern)
         }
+        if not names and pattern in PARTS:
+            filled = ", ".join(part for part in PARTS if part in parts.values())
+            raise AssemblyError(
+                f"{option}: the {pattern} of this model has no parameters; "
+                f"give {filled}, or a name with wildcards"
+            )
         if not names:
             near = did_you_mean(pattern, [*PARTS, *parts])
             hint = near or f"; there is {', '.join(list(parts)[:5])}"
@@ -53,11 +74,3 @@ def select_tensors(model: MultiTaskModel, patterns: Sequence[str], option: str) 
             )
         selected |= names
     return [name for name in parts if name in selected]
-
-
-def select_parameters(
-    model: MultiTaskModel, patterns: Sequence[str], option: str
-) -> Mapping[str, nn.Parameter]:
-    """Return the parameters that any of `patterns` selects, by name; see `select_tensors`."""
-    selected = set(select_tensors(model, patterns, option))
-    return {name: value for name, value in model.named_parameters() if name in selected}

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mtlkit.callbacks.base import CallbackState, TrainingRun
 from mtlkit.callbacks.patience import Patience, PatientCallback
-from mtlkit.component import below, between
+from mtlkit.component import above, below, between
 from mtlkit.model import MultiTaskModel
 
 
@@ -23,7 +23,7 @@ class Plateau(PatientCallback):
 
     sets_rates = True
 
-    factor: float = attrs.field(default=0.1, validator=below(1))
+    factor: float = attrs.field(default=0.1, validator=[above(0), below(1)])
     floor: float = attrs.field(default=0.0, validator=between(0, 1))
 
     def build(self, run: TrainingRun) -> CallbackState:

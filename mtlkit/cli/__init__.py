@@ -8,13 +8,14 @@ import importlib
 import os
 import sys
 import warnings
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, NoReturn, TextIO
 
 import click
 
 from mtlkit.cli.boundary import exit_code
+from mtlkit.cli.environment import limit_spinning, use_large_pages
 from mtlkit.errors import InterruptedRunError, LoadFailedError, did_you_mean, error_text
 from mtlkit.printable import MtlkitWarning, echo
 
@@ -85,25 +86,6 @@ COMMANDS = {
         loads_plugins=False,
     ),
 }
-
-
-SPIN_COUNT = "10000"
-"""Number of times that an OpenMP thread looks for work before it sleeps; free on an idle machine,
-and frees a core that another process wants (`benchmarks/bench_busy_machine.py`)."""
-
-
-def limit_spinning(environment: MutableMapping[str, str]) -> None:
-    """Limit how long waiting OpenMP threads hold a core, unless the user chose it.
-
-    libgomp reads the variable when torch is imported.
-
-    >>> environment = {}
-    >>> limit_spinning(environment)
-    >>> environment
-    {'GOMP_SPINCOUNT': '10000'}
-    """
-    if "OMP_WAIT_POLICY" not in environment:  # which the variable would overrule
-        environment.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
 
 
 class Session:
@@ -211,6 +193,7 @@ def mtlkit(ctx: click.Context, traceback: bool) -> None:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with the code of `mtlkit.cli.boundary`."""
     limit_spinning(os.environ)
+    use_large_pages(os.environ)
     session = Session(sys.argv[1:] if arguments is None else arguments)
 
     def run() -> object:

@@ -14,28 +14,37 @@ class RandomAccessFile:
     """File of `size` bytes that is opened on the first read and stays open.
 
     Reads are independent, so threads share the object, and a copy in another process opens the file
-    again. A file whose size is no longer `size` is refused.
+    again. A file is refused if its size is no longer `size`, or if it was written to after the time
+    `modified`, in nanoseconds; None leaves this out.
     """
 
     path: Path
     size: int
+    modified: int | None = None
     _handle: list[int] = attrs.field(init=False, factory=list)
 
     @classmethod
     def open(cls, path: Path) -> "RandomAccessFile":
         """Return the file at `path`; raise `DataError` if it is missing."""
         try:
-            return cls(path, path.stat().st_size)
+            status = path.stat()
+            return cls(path, status.st_size, status.st_mtime_ns)
         except OSError as cause:
             raise _unreadable(path, cause) from cause
 
     def read(self, offset: int, count: int) -> bytes:
         """Return `count` bytes from `offset` on; `DataError` unless the file has them."""
         try:
-            content = more = os.pread(self._opened(), count, offset)
+            handle = self._opened()
+            content = more = os.pread(handle, count, offset)
             while more and len(content) < count:
-                more = os.pread(self._opened(), count - len(content), offset + len(content))
+                more = os.pread(handle, count - len(content), offset + len(content))
                 content += more
+            # after the read, because the file may be overwritten at any time
+            if self.modified not in (None, os.fstat(handle).st_mtime_ns):
+                raise DataError(
+                    f"{self.path}: was changed since it was indexed; restore it, or start a new run"
+                )
         except OSError as cause:
             raise _unreadable(self.path, cause) from cause
         if len(content) != count:
@@ -59,10 +68,10 @@ class RandomAccessFile:
         self._handle.append(handle)
         return self._handle[0]
 
-    def __getstate__(self) -> tuple[Path, int]:
-        return self.path, self.size
+    def __getstate__(self) -> tuple[Path, int, int | None]:
+        return self.path, self.size, self.modified
 
-    def __setstate__(self, state: tuple[Path, int]) -> None:
+    def __setstate__(self, state: tuple[Path, int, int | None]) -> None:
         self.__init__(*state)  # type: ignore[misc]
 
 

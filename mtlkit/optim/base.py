@@ -40,7 +40,7 @@ class Optimizer(Component):
     lr: float = attrs.field(default=0.01, validator=above(0))
     weight_decay: float = attrs.field(default=0.0, validator=at_least_number(0))
     parts: Mapping[str, PartRates] = attrs.field(factory=dict)
-    layer_decay: float | None = attrs.field(default=None, validator=optional(between(0, 1)))
+    layer_decay: float | None = attrs.field(default=None, validator=optional(between(0.001, 1)))
 
     @abstractmethod
     def build(self, groups: "Sequence[dict[str, Any]]") -> "torch.optim.Optimizer":

@@ -1,14 +1,15 @@
 """Layers of a recipe: the file it extends, the file itself, and ``--set``, in this order.
 
-Mappings merge, and other values replace. A component with another name replaces the whole
-component, so that no option of the old one remains. All ``--set`` form one layer, in which no value
-is dropped.
+Mappings merge, numbers change items of a list, and other values replace. A component with another
+name replaces the whole component, so that no option of the old one remains. All ``--set`` form one
+layer, in which no value is dropped.
 """
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeGuard
 
-from yaml import MappingNode, Node, ScalarNode
+from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from mtlkit.component import type_key
 from mtlkit.recipe_io.source_location import Mistake, RefusedError, SourceLocation, refuse
@@ -16,6 +17,7 @@ from mtlkit.recipe_io.yaml_nodes import (
     Pair,
     entry,
     is_text,
+    keys,
     location,
     mapping,
     whole,
@@ -171,6 +173,8 @@ def _combined(layer: Node, more: Node) -> Node:
 
 def merge(base: Node, over: Node) -> Node:
     """Return `base` with the values of `over`."""
+    if isinstance(base, SequenceNode) and _has_indices(over):
+        return _with_items(base, over)
     bare = isinstance(over, MappingNode) and is_text(base)
     if bare:
         base = wrap(type_key, base)
@@ -184,6 +188,22 @@ def merge(base: Node, over: Node) -> Node:
     # report missing keys at the mapping in a file, if there is one
     at = over if location(over).line or bare else base
     return mapping(_merged_pairs(base, over, merge), at.start_mark)
+
+
+def _has_indices(node: Node) -> TypeGuard[MappingNode]:
+    """Return whether `node` changes items of a list, as ``--set callbacks.0.patience=3`` does."""
+    names = keys(node) if isinstance(node, MappingNode) else ()
+    return bool(names) and all(map(str.isdecimal, names))
+
+
+def _with_items(base: SequenceNode, over: MappingNode) -> SequenceNode:
+    items = list(base.value)
+    for key, value in over.value:
+        if int(key.value) >= len(items):
+            message = f"no item {key.value}: the list has {len(items)}, counted from 0"
+            raise refuse(location(value), f"{message}; change one of these, or write the list")
+        items[int(key.value)] = merge(items[int(key.value)], value)
+    return SequenceNode("", items, base.start_mark)
 
 
 def _merged_pairs(

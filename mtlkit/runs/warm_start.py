@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mtlkit.assembly import Assembly
 from mtlkit.callbacks.parameter_selection import select_tensors
-from mtlkit.errors import AssemblyError
+from mtlkit.errors import AssemblyError, RunError
 from mtlkit.features.inputs import described_inputs
 from mtlkit.model import MultiTaskModel
 from mtlkit.ops.row_shard import RowShard
@@ -67,12 +67,15 @@ def warm_start(
     """Give the selected tensors of `model` the values of another run; return what was taken.
 
     A tensor keeps its new value if that run lacks it, has another shape of it, or has other classes
-    of its head. A relative path starts at `base`. Raises `RunError` if the folder holds no trained
-    model, and `AssemblyError` if a part selects nothing or nothing could be taken.
+    of its head. A relative path starts at `base`. Raises `AssemblyError` if the folder holds no
+    trained model, if a part selects nothing, or if nothing could be taken.
     """
-    folder = open_run(base / options.run)
-    saved = read_weights(folder)
-    then = read_assembly(folder, catalog)
+    try:
+        folder = open_run(base / options.run)
+        saved = read_weights(folder)
+        then = read_assembly(folder, catalog)
+    except RunError as cause:  # of another run, so this one has nothing to be resumed
+        raise AssemblyError(*cause.lines_at("warm_start.run")) from cause
     names = select_tensors(model, options.parts, "warm_start.parts")
     current = model.state_dict()
     changed = {

@@ -63,6 +63,12 @@ class Callbacks(nn.Module):
                     f"a {type(state).__name__}; expected a CallbackState"
                 )
             _check_monitored(number, getattr(state, "metric", None), context)
+        frozen = {parameter for state in states for parameter in state.frozen(steps - 1)}
+        if states and all(p in frozen or not p.requires_grad for p in model.parameters()):
+            raise AssemblyError(
+                "callbacks: every parameter of the model would always be frozen; leave some to "
+                "train, or give `epochs` below those of the run"
+            )
         self.states = nn.ModuleList(states).to(context.device)
         self._in_order = tuple(states)  # the same, without the cost of a ModuleList
 

@@ -35,6 +35,7 @@ from mtlkit.training.optimization.optimizer_calls import (
     without_compiler,
 )
 from mtlkit.training.optimization.parameter_groups import (
+    left_out,
     name_groups,
     parameter_groups,
     without_gradient,
@@ -85,6 +86,12 @@ class Updater:
             self.optimizer = recipe.optimizer.build(groups)
         self.shards = parameter_shards(model)
         self.names: dict[Tensor, str] = {p: name for name, p in self.inner.named_parameters()}
+        if absent := left_out(self.optimizer, groups):
+            raise AssemblyError(
+                f"optimizer: {type(recipe.optimizer).__name__}.build returned an optimizer without "
+                f"{len(absent)} of the trained parameters, such as {self.names[absent[0]]!r}; add "
+                f"every group that it is given"
+            )
         lazy = any(task.head.updates_rows for task in recipe.tasks.values())
         self.row_rule = recipe.optimizer.row_rule() if lazy else None
         name_groups(self.optimizer)
@@ -136,7 +143,7 @@ class Updater:
         Raises `NotFiniteError` on every rank, before the update, if a loss is not finite.
         """
         ops = use(**self.train.ops) if self.train.ops else nullcontext()
-        with ops, self.ranks.updating():
+        with ops, self.ranks.joint_step():
             return self._update(step, stop_request)
 
     def _update(self, step: int, stop_request: StopRequest | None) -> Update:

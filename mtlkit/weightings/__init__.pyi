@@ -82,6 +82,9 @@ from .imtl import IMTL as IMTL
 # weightings/cagrad: the best worst case near the mean (Liu 2021)
 from .cagrad import CAGrad as CAGrad
 
+# weightings/conicgrad: the best worst case in a cone around the mean (Hassanpour 2025)
+from .conicgrad import ConicGrad as ConicGrad
+
 # weightings/nash-mtl: the Nash bargaining solution (Navon 2022)
 from .nash_mtl import NashMTL as NashMTL
 

@@ -183,6 +183,15 @@ def test_a_pattern_that_selects_nothing_is_an_error():
         select_parameters(model, ["backbon"], "freeze")
     with pytest.raises(AssemblyError, match="every parameter of the model would always be frozen"):
         small_updater(recipe(Freeze(parameters=("*",))))
+    for epochs in (None, 100):
+        parts = (Freeze(parameters=("heads",), epochs=epochs), Freeze())
+        with pytest.raises(AssemblyError, match="every parameter of the model would always be"):
+            small_updater(recipe(*parts))
+    with pytest.raises(AssemblyError, match="the router of this model has no parameters; give bac"):
+        select_parameters(model, ["router"], "freeze")
+    buffer = next(name for name, _ in model.named_buffers() if name.startswith("heads."))
+    with pytest.raises(AssemblyError, match="no parameter of the model matches"):
+        select_parameters(model, [buffer], "freeze")
     with pytest.raises(AssemblyError, match="callbacks: freeze: got no name"):
         small_updater(recipe(Freeze(parameters=())))
 
@@ -241,6 +250,12 @@ def test_a_metric_needs_a_validation_split():
     value = attrs.evolve(recipe(EarlyStopping()), data=WithoutValidation())
     with pytest.raises(AssemblyError, match=r"callbacks.0: EarlyStopping depends on"):
         small_updater(value)
+
+
+@pytest.mark.parametrize("factor", [0, 1, -0.5])
+def test_a_plateau_that_ends_training_or_changes_nothing_is_refused(factor):
+    with pytest.raises(ValueError, match="factor: expected a number"):
+        Plateau(factor=factor)
 
 
 @pytest.mark.parametrize("callback", [BestWeights(), EarlyStopping(), Plateau()])

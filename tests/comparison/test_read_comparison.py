@@ -89,7 +89,7 @@ MISTAKES = [
         "- dynamic",
         "- dynamc",
         "comparison.yaml:4:5: weightings.0.weighting: no weighting named 'dynamc'; did "
-        "you mean 'dynamic' (built in)? `mtlkit list weightings` shows all 39",
+        "you mean 'dynamic' (built in)? `mtlkit list weightings` shows all 40",
     ),
     (
         "{rlw: a placebo was run before}",

@@ -17,10 +17,14 @@ from hypothesis import strategies as st
 from PIL import Image
 from pyarrow import parquet
 
-from mtlkit.data import Images, Loading, RandomSplit, Shards
+from mtlkit.assembly import assembly_of
+from mtlkit.data import Images, Loading, Mix, RandomSplit, Shards
 from mtlkit.data.blocks import SampleBlocks
 from mtlkit.data.sharded.remote_cache import RemoteCache
 from mtlkit.errors import DataError
+from mtlkit.heads import Regression
+from mtlkit.runs.storage.data_fingerprint import SIZES, data_changes, data_fingerprint
+from mtlkit.task import Task
 
 SPLIT = RandomSplit(validation=0.2, test=0.2)
 
@@ -233,6 +237,20 @@ def test_a_shard_changed_since_it_was_indexed_is_named(tmp_path, suffix):
     assert "No such file or directory; restore the shard" in refusal(lambda: everything(train))
 
 
+def test_a_shard_that_is_overwritten_while_it_is_open_is_named(tmp_path):
+    """Bytes at the same places may still be images, but others than the labels belong to."""
+    path = write_tar(tmp_path / "a.tar", samples())
+    content = path.read_bytes()
+    train = source("a.tar").load(Loading(base=tmp_path)).train
+    everything(train)
+    status = path.stat()
+    with path.open("r+b") as file:
+        file.write(content)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 10**9))
+    message = refusal(lambda: everything(train))
+    assert f"{path}: was changed since it was indexed; restore it, or start a new run" in message
+
+
 def test_the_index_of_a_changed_shard_is_made_anew(tmp_path):
     write(tmp_path, "tar", parts=1)
     loading = Loading(base=tmp_path, cache=tmp_path / "cache")
@@ -240,6 +258,31 @@ def test_the_index_of_a_changed_shard_is_made_anew(tmp_path):
     write_tar(tmp_path / "part-0.tar", [*samples(15)])
     after = source("*.tar").load(loading)
     assert [sum(map(len, data.splits().values())) for data in (before, after)] == [20, 15]
+
+
+@pytest.mark.parametrize("suffix", WRITERS)
+@pytest.mark.parametrize("mixed", [False, True])
+def test_a_run_does_not_continue_with_other_images_of_the_same_labels(tmp_path, suffix, mixed):
+    write(tmp_path, suffix, parts=1)
+    shards = source(f"part-0.{suffix}")
+    write(tmp_path / "more", suffix, parts=1)
+    more = attrs.evolve(shards, shards=(f"more/part-0.{suffix}",))
+    mix = Mix(sources={"a": shards, "b": more}, shared=("subject",))
+    data, tasks = mix if mixed else shards, {"yaw": Task(head=Regression())}
+
+    def fingerprint():
+        loaded = data.load(Loading(base=tmp_path))
+        return data_fingerprint(loaded, tasks, assembly_of(loaded, tasks))
+
+    before = fingerprint()
+    assert fingerprint() == before
+    other = [(key, png(number, (11, 10)), labels) for number, (key, _, labels) in
+             enumerate(samples())]  # fmt: skip
+    WRITERS[suffix](tmp_path / f"part-0.{suffix}", other)
+    changes = data_changes(before, fingerprint())
+    assert changes == [f"{SIZES} of {split}" for split in ("train", "validation", "test")]
+    old = {split: {k: v for k, v in parts.items() if k != SIZES} for split, parts in before.items()}
+    assert data_changes(old, fingerprint()) == []
 
 
 def test_a_damaged_index_is_made_anew(tmp_path):
@@ -333,6 +376,23 @@ def test_a_remote_shard_that_is_missing_is_named(tmp_path, remote):
     assert message.startswith("nostore://bucket/part-9.tar: cannot be read: ")
 
 
+def test_a_remote_shard_that_was_changed_before_it_is_fetched_again_is_named(tmp_path, remote):
+    """Its size is the same, because tars are padded to blocks of 10,240 bytes."""
+    import fsspec
+
+    loading = Loading(cache=tmp_path / "cache")
+    shards = source(f"{remote}/part-0.tar", split=RandomSplit(validation=0, test=0))
+    train = shards.load(loading).train
+    next((tmp_path / "cache/remote").glob("*.tar")).unlink()
+    files, path = fsspec.filesystem("memory"), "/bucket/part-0.tar"
+    files.pipe_file(path, files.cat_file(path))
+    message = refusal(lambda: everything(train))
+    assert "part-0.tar: got the version " in message
+    assert "the shard was changed since it was indexed, so restore it" in message
+    assert not [*(tmp_path / "cache/remote").glob("*.tar"), *tmp_path.rglob(".partial-*")]
+    everything(shards.load(loading).train)
+
+
 def test_a_cache_that_fills_the_disk_is_named_and_leaves_nothing(tmp_path, remote, monkeypatch):
     loading = Loading(cache=tmp_path / "cache")
     shards = source(f"{remote}/part-0.tar")
@@ -369,9 +429,12 @@ def test_a_folder_that_cannot_keep_the_index_is_named(tmp_path):
 def test_copies_used_last_are_kept(tmp_path, remote):
     cache = RemoteCache(tmp_path / "cache", 2**30)
     urls = [f"{remote}/part-{number}.tar" for number in range(3)]
-    paths = [cache.open(url, cache.identity(url)).path for url in urls]
+    copies = [cache.open(url, cache.identity(url)) for url in urls]
+    paths = [copy.path for copy in copies]
     for age, path in zip((5, 9, 7), paths, strict=True):
         os.utime(path, (10**9 - age, 10**9 - age))
     sizes = [path.stat().st_size for path in paths]
     RemoteCache(tmp_path / "cache", sum(sizes))._make_room(sizes[1])
     assert [path.exists() for path in paths] == [True, False, True]
+    for copy in copies:  # a use by another process changes the time of a copy
+        assert len(copy.read(0, copy.size)) == copy.size

@@ -4,6 +4,7 @@ import pytest
 from yaml import MappingNode, SequenceNode
 
 import mtlkit
+from mtlkit.callbacks import SWA, EarlyStopping
 from mtlkit.errors import RecipeError
 from mtlkit.optim import SGD, AdamW
 from mtlkit.recipe_io import load_recipe, parse_recipe, read_recipe
@@ -73,6 +74,16 @@ class TestSet:
         assert recipe.router.groups["left"] == (-90, "-45")
         assert recipe.train.epochs == 2  # the last one counts
 
+    def test_a_number_changes_an_item_of_a_list(self, good, catalog):
+        text = good + "callbacks: [{type: early-stopping, patience: 2}, best-weights]\n"
+        recipe = self.parsed(text, catalog, "callbacks.0.patience=3", "callbacks.1=swa")
+        assert recipe.callbacks == (EarlyStopping(patience=3), SWA())
+        [line] = mistakes(lambda: self.parsed(text, catalog, "callbacks.2.patience=3"))
+        assert line == (
+            "--set callbacks.2.patience=3: no item 2: the list has 2, counted from 0; "
+            "change one of these, or write the list"
+        )
+
     def test_a_new_type_replaces_the_component(self, good, catalog):
         for override in ("optimizer.type=adamw", "optimizer=adamw", "optimizer={type: adamw}"):
             assert self.parsed(good, catalog, override).optimizer == AdamW()
@@ -133,9 +144,29 @@ class TestSet:
                 f"did you mean 'warmup_steps'?",
             ),
             (
-                "evaluators.0=tasks",
-                "evaluators: expected a list (each item: a component (an evaluator)), "
-                "got a mapping",
+                "callbacks.0=ema",
+                "callbacks: expected a list (each item: a component (a callback)), got a mapping",
+            ),
+            (
+                "train.device=gpu",
+                "train.device: expected one of auto, cpu, cuda, xpu, or a number as in cuda:1, "
+                "got 'gpu'; use cuda",
+            ),
+            (
+                "train.device=CPU",
+                "train.device: expected one of auto, cpu, cuda, xpu, or a number as in cuda:1, "
+                "got 'CPU'; did you mean 'cpu'?",
+            ),
+            (
+                "train.device=mps:0",
+                "train.device: expected one of auto, cpu, cuda, xpu, or a number as in cuda:1, "
+                "got 'mps:0', which has no float64, in which sums over gradients are computed; "
+                "use cpu",
+            ),
+            (
+                "train.checkpoint_every=0.5 min",
+                "train.checkpoint_every: expected a number of steps of at least 1, or whole "
+                "minutes such as '10 min', got '0.5 min'",
             ),
             ("data.folder.x=1", "data.folder: expected a path, got a mapping"),
             ("optimizer.lr", "expected PATH=VALUE, such as optimizer.lr=0.01"),

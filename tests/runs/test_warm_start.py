@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from mtlkit.backbones import MLP
 from mtlkit.data import ClassTarget
 from mtlkit.data.source import Loading
-from mtlkit.errors import AssemblyError, DataError, InterruptedRunError, RunError
+from mtlkit.errors import AssemblyError, DataError, InterruptedRunError
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.recipe import WarmStart
 from mtlkit.runs.fit import fit, resume
@@ -81,13 +81,21 @@ def test_a_head_of_other_classes_keeps_its_start(first, catalog):
 
 
 def test_what_cannot_be_meant_is_refused(first, tmp_path, catalog):
-    with pytest.raises(RunError, match="holds no run"):
+    with pytest.raises(AssemblyError, match=r"warm_start.run: .*: holds no run"):
         warm_start(small_model(small_recipe())[0], WarmStart(run=tmp_path), tmp_path, catalog)
     with pytest.raises(AssemblyError, match=r"warm_start.parts: no parameter of .*'bakcbone'"):
         started(first, parts=("bakcbone",))
     other = attrs.evolve(small_recipe(), backbone=MLP(hidden=(5,)))
     with pytest.raises(AssemblyError, match=r"warm_start: nothing of .* fits; warm start from"):
         started(first, other, parts=("router.backbone.*weight",))
+
+
+def test_a_wrong_path_leaves_no_folder_behind(tmp_path, catalog):
+    recipe = attrs.evolve(small_recipe(), warm_start=WarmStart(run="gone"))
+    loading = Loading(base=tmp_path)
+    with pytest.raises(AssemblyError, match=r"warm_start.run: .*gone: holds no run"):
+        fit(recipe, tmp_path / "run", catalog=catalog, loading=loading, quiet=True, report=False)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_starts_from_another_and_resumes_without_it(first, tmp_path, catalog, monkeypatch):

@@ -997,6 +997,8 @@ class Step(Optimizer):
                 return torch.optim.SGD(groups, lr=self.lr, maximize=True)
             case "flat":
                 return torch.optim.SGD([p for group in groups for p in group["params"]], lr=self.lr)
+            case "first":
+                return torch.optim.SGD(groups[:1], lr=self.lr)
             case "decay":
                 groups = [{**group, "weight_decay": 0.1} for group in groups]
                 return torch.optim.SGD(groups, lr=self.lr)
@@ -1251,6 +1253,7 @@ BROKEN: dict[str, list[tuple[str, Any, str]]] = {
     ],
     "optimizers": [
         ("descends", Step(how="up"), "5 steps change the loss from 5 to"),
+        ("updates-every-group", Step(how="first"), "a group of parameters is left out"),
         ("uses-the-rate-of-each-group", Step(how="flat"), "a group with rate 0 changes"),
         ("uses-the-decay-of-each-group", Step(how="decay"), "without decay is changed"),
         ("resumes-exactly", Step(how="secret"), "after a restore it takes another step"),

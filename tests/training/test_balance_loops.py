@@ -1,5 +1,6 @@
 """`mtlkit.balance` in loops of plain PyTorch: locations, fp16, compilation and errors."""
 
+import copy
 from contextlib import nullcontext
 from functools import partial
 
@@ -11,6 +12,7 @@ from torch._functorch import config
 
 import mtlkit
 from mtlkit.errors import AssemblyError, NotFiniteError
+from mtlkit.training.balancing import loop_pass
 from mtlkit.training.balancing.leaves import leaves_of
 from mtlkit.training.balancing.requirements import require_synchronizable
 from mtlkit.training.devices.ranks import Ranks
@@ -127,6 +129,62 @@ def test_several_tensors_are_features(net):
     update = torch.cat([p.grad.flatten() for p in net.encoder[:2].parameters()])
     torch.testing.assert_close(update, weights @ rows, rtol=1e-4, atol=1e-6)
     assert skip.weight.grad is not None
+
+
+def counted_passes(monkeypatch):
+    """The number of outputs of each call of `torch.autograd.grad`."""
+    outputs, grad = [], torch.autograd.grad
+
+    def counted(values, *options, **named):
+        outputs.append(len(values))
+        return grad(values, *options, **named)
+
+    monkeypatch.setattr(torch.autograd, "grad", counted)
+    return outputs
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("heads", list(HeadGradients))
+def test_one_pass_through_all_heads_gives_the_bits_of_a_pass_for_each(
+    net, monkeypatch, heads, precision
+):
+    def update(net):
+        inputs, depth, kind = batch()
+        features = net.encoder(inputs).to(precision)
+        predicted = net.depth(features.float()) + net.depth(features.square().float())
+        losses = {
+            "depth": F.mse_loss(predicted.squeeze(1) + features.float().sum(dim=1), depth),
+            "kind": F.cross_entropy(net.kind(features.float()), kind),
+        }
+        mtlkit.balance(MGDA(heads=heads), TASKS).backward(losses, features=features)
+        (at_features,) = torch.autograd.grad([losses["depth"]], features, retain_graph=True)
+        return gradients(net), at_features
+
+    other = copy.deepcopy(net)
+    passes = counted_passes(monkeypatch)
+    together, at_features = update(net)
+    assert passes == [2, 1]  # the second is that of the test, so that no hook is left
+    monkeypatch.setattr(loop_pass, "are_separate", lambda paths: False)
+    apart, expected = update(other)
+    assert passes[2:] == [1, 1, 1]
+    assert at_features.equal(expected)
+    assert all(together[name].equal(value) for name, value in apart.items())
+
+
+def test_losses_that_share_a_layer_behind_the_features_have_a_pass_each(net, monkeypatch):
+    inputs, depth, kind = batch()
+    features = net.encoder(inputs)
+    hidden = features.tanh()
+    losses = {
+        "depth": F.mse_loss(net.depth(hidden).squeeze(1), depth),
+        "kind": F.cross_entropy(net.kind(hidden), kind),
+    }
+    rows = task_rows(net, losses, [*net.encoder.parameters()])
+    passes = counted_passes(monkeypatch)
+    weights = mtlkit.balance(MGDA(), TASKS).backward(losses, features=features)
+    assert passes == [1, 1]
+    update = torch.cat([p.grad.flatten() for p in net.encoder.parameters()])
+    torch.testing.assert_close(update, weights @ rows, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("shared", [False, True])

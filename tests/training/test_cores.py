@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from mtlkit.cli import limit_spinning
+from mtlkit.cli.environment import limit_spinning
 from mtlkit.comparison.execute.executor_config import parse_executor_config
 from mtlkit.errors import RunError
 from mtlkit.training.devices import cores, load_hint
@@ -144,7 +144,7 @@ def test_the_command_line_limits_spinning_before_torch_is_imported():
     )
     env = {k: v for k, v in os.environ.items() if not k.startswith(("GOMP", "OMP"))}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
-    assert done.stdout.splitlines()[-1] == "10000 False"
+    assert done.stdout.splitlines()[-1] == "30000 False"
 
 
 def test_threads_of_the_caller_are_the_upper_bound(monkeypatch):

@@ -13,6 +13,7 @@ from mtlkit.testing.small_data import small_recipe, small_training, small_update
 from mtlkit.training.checkpoint import newest_checkpoint
 from mtlkit.training.optimization.backbone_layers import layer_exponents
 from mtlkit.training.optimization.optimizer_calls import evaluation_weights
+from mtlkit.training.optimization.parameter_groups import group_rates
 from mtlkit.weightings import Uncertainty
 
 
@@ -143,3 +144,46 @@ def test_layers_of_a_timm_model_are_those_of_timm():
 def test_a_part_that_selects_nothing_is_refused():
     with pytest.raises(AssemblyError, match=r"optimizer.parts: no parameter .* 'haeds'; did you"):
         groups_of(parts={"haeds": PartRates(lr=0.5)})
+
+
+def test_a_part_that_changes_nothing_is_refused():
+    decay = PartRates(weight_decay=0.1)
+    with pytest.raises(
+        AssemblyError, match=r"parts.\*bias.weight_decay: got 0.1, but '\*bias' sel"
+    ):
+        groups_of(parts={"*bias": decay})
+    with pytest.raises(
+        AssemblyError, match=r"parts.heads.kind_head.\*: has no effect, because lat"
+    ):
+        groups_of(parts={"heads.kind_head.*": decay, "heads": PartRates(lr=0.5)})
+
+
+@attrs.frozen(kw_only=True)
+class Divided(SGD):
+    """A plugin's optimizer that divides each group and leaves its name."""
+
+    def build(self, groups):
+        single = [{**group, "params": [p]} for group in groups for p in group["params"]]
+        return super().build([{**group, "lr": n + 1.0} for n, group in enumerate(single)])
+
+
+def test_groups_of_the_same_name_are_logged_apart():
+    updater = small_updater(attrs.evolve(small_recipe(), optimizer=Divided()))
+    rates = group_rates(updater.optimizer)
+    assert len(rates) == len(updater.optimizer.param_groups) > 2
+    assert list(rates)[:2] == ["weights", "weights 2"]
+    assert rates["weights 2"] == 2.0
+
+
+@attrs.frozen(kw_only=True)
+class FirstGroup(SGD):
+    """A plugin's optimizer that forgets all groups but the first."""
+
+    def build(self, groups):
+        return super().build(groups[:1])
+
+
+def test_an_optimizer_that_leaves_parameters_out_is_refused():
+    refusal = r"FirstGroup.build returned an optimizer without \d+ of .*'model\..*bias'; add every"
+    with pytest.raises(AssemblyError, match=refusal):
+        small_updater(attrs.evolve(small_recipe(), optimizer=FirstGroup()))

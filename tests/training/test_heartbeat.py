@@ -8,11 +8,13 @@ import threading
 import time
 
 import pytest
+import torch
 import torch.distributed as dist
 
 from mtlkit.errors import DataError, InterruptedRunError, RunError
 from mtlkit.training.devices import heartbeat
 from mtlkit.training.devices.heartbeat import Heartbeat
+from mtlkit.training.devices.ranks import Ranks
 
 NAME = rf"process 1 \(pid {os.getpid()} on \S+\)"
 
@@ -142,7 +144,7 @@ def ended(beats, seconds=20.0):
 
 def test_processes_that_beat_without_progress_are_interrupted_and_state_where_they_are(hanging):
     first, second = hanging
-    with first.beating(), second.beating(), second.updating():
+    with first.beating(), second.beating(), second.joint_step():
         end, same = ended(first), ended(second)
     assert type(end) is InterruptedRunError
     assert str(same) == str(end)
@@ -157,26 +159,51 @@ def test_the_updates_of_one_process_are_progress_of_all(hanging):
     first, second = hanging
     with first.beating(), second.beating():
         for _ in range(60):
-            with second.updating():
+            with second.joint_step():
                 time.sleep(0.02)
         assert first._end is second._end is None
 
 
-@pytest.mark.parametrize("updating", [True, False])
-def test_cpu_time_is_progress_between_updates_only(hanging, updating, monkeypatch):
-    """The first process validates and evaluates alone, and a loop in an update may never end."""
+@pytest.fixture
+def busy(hanging, monkeypatch):
+    """Let both processes beat 60 times, each time after a second of CPU time."""
     clock = itertools.count()
     monkeypatch.setattr(time, "process_time", lambda: float(next(clock)))
-    first, second = hanging
-    context = first.updating() if updating else contextlib.nullcontext()
-    with second.updating(), context:
+
+    def beat(*_, **__):
         for _ in range(60):
             for beats in hanging:
                 progress = beats._own_progress()
                 beats._store.set(f"beats of {beats._rank}", f"0/{progress}")
                 beats._listen()
                 beats._watch(progress)
+
+    return beat
+
+
+@pytest.mark.parametrize("updating", [True, False])
+def test_cpu_time_is_progress_between_updates_only(hanging, updating, busy):
+    """The first process validates and evaluates alone, and a loop in an update may never end."""
+    first, second = hanging
+    context = first.joint_step() if updating else contextlib.nullcontext()
+    with second.joint_step(), context:
+        busy()
     assert (first._end is not None) == updating
+
+
+@pytest.mark.parametrize(
+    ("operation", "wait"),
+    [("barrier", Ranks.wait), ("all_reduce", lambda ranks: ranks.texts("", torch.device("cpu")))],
+)
+def test_cpu_time_of_a_wait_for_others_is_no_progress(hanging, operation, wait, busy, monkeypatch):
+    """CUDA waits in a loop, so a process may use CPU time while the first one hangs."""
+    first, second = hanging
+    monkeypatch.setattr(dist, operation, busy)
+    monkeypatch.setattr(dist, "all_gather", lambda *_: None)
+    with first.joint_step():  # no CPU time of its own
+        wait(Ranks(1, 2, second))
+    assert isinstance(first._end, InterruptedRunError)
+    assert second._joint is False
 
 
 def test_a_process_that_has_left_without_an_error_is_not_lost(pair, monkeypatch):

@@ -18,6 +18,7 @@ from mtlkit.weightings import (
     MGDA,
     AlignedMTL,
     CAGrad,
+    ConicGrad,
     DoubleSampling,
     ExcessMTL,
     FairGrad,
@@ -171,6 +172,7 @@ SCALED_ALIKE = (
     PCGrad(),
     IMTLG(),
     CAGrad(),
+    ConicGrad(),
     AlignedMTL(),
     DBMTL(),
 )

@@ -17,7 +17,13 @@ from torch import Tensor
 from mtlkit.checksums import checksum
 from mtlkit.data.frame import INTERPOLATIONS, Frame, Region
 from mtlkit.data.imaging.decoder_pool import DecoderPool
-from mtlkit.data.imaging.image_stores import LARGEST_FILE, FileStore, Store
+from mtlkit.data.imaging.image_stores import (
+    LARGEST_FILE,
+    EncodedSizes,
+    FileStore,
+    Sizes,
+    Store,
+)
 from mtlkit.data.imaging.jpeg import (
     JpegSizes,
     Size,
@@ -200,6 +206,11 @@ class StoredImages:
 
         self.pool.map(one, range(len(positions)))
         return torch.from_numpy(pixels).permute(0, 3, 1, 2)
+
+    def encoded_sizes(self) -> Sizes | None:
+        """Return the sizes (N,) that the store knows; see `EncodedSizes`."""
+        sizes = self.store.encoded_sizes() if isinstance(self.store, EncodedSizes) else None
+        return sizes if sizes is None or self.positions is None else sizes[self.positions.numpy()]
 
 
 def read_images(

@@ -3,15 +3,19 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import attrs
+import numpy as np
+from numpy.typing import NDArray
 
 from mtlkit.errors import DataError
 from mtlkit.regular_files import read_regular
 
 LARGEST_FILE = 1024**3
 """Maximum size of an image file, in bytes."""
+
+Sizes = NDArray[np.integer[Any]]
 
 
 @runtime_checkable
@@ -26,6 +30,17 @@ class Store(Protocol):
 
     def place(self, position: int, /) -> str:
         """Return the location of the image at `position`, for messages."""
+
+
+@runtime_checkable
+class EncodedSizes(Protocol):
+    """A store, or inputs, that may know the sizes of their samples."""
+
+    def encoded_sizes(self) -> Sizes | None:
+        """Return a number (N,) for each sample that depends on its size or that of its file.
+
+        None if they are not known without a read.
+        """
 
 
 @attrs.frozen(eq=False)

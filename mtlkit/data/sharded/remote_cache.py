@@ -60,8 +60,8 @@ class RemoteCache:
             with filelock.FileLock(self.folder / "cache.lock"):
                 if not path.exists() or path.stat().st_size != identity.size:
                     self._fetch(url, identity, path)
-                os.utime(path)  # the time of the last use
-                opened = RandomAccessFile.open(path)
+                os.utime(path)  # the time of the last use, not of a change
+                opened = RandomAccessFile(path, path.stat().st_size)
                 opened.read(0, 0)  # from now on it can be read even if it is removed
                 return opened
         except OSError as cause:
@@ -93,6 +93,11 @@ class RemoteCache:
                 if (got := partial.stat().st_size) != size:
                     raise DataError(
                         f"{url}: got {got} bytes, expected {size}; it changed, try again"
+                    )
+                if (now := self.identity(url)) != identity:  # after, it may change at any time
+                    raise DataError(
+                        f"{url}: got the version {now.version}, expected {identity.version}; the "
+                        f"shard was changed since it was indexed, so restore it, or start a new run"
                     )
         except (DataError, OSError):
             raise

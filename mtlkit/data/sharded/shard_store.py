@@ -67,6 +67,12 @@ class ShardStore:
             return f"{name}, byte {first}"
         return f"{name}, group {first}, row {self.second[position]}"
 
+    def encoded_sizes(self) -> NDArray[np.int64]:
+        """Return the number of bytes (N,) of each image in a tar, and that of any other file."""
+        tars = np.array([self._is_tar(number) for number in range(len(self.files))])
+        sizes = np.array([file.identity.size for file in self.files], np.int64)
+        return np.where(tars[self.shard], self.second, sizes[self.shard])
+
     def _is_tar(self, number: int) -> bool:
         return PurePosixPath(self.files[number].name).suffix.lower() == ".tar"
 

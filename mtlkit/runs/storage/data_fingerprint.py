@@ -9,12 +9,20 @@ from torch import Tensor
 from mtlkit.assembly import Assembly, encode_targets
 from mtlkit.checksums import checksum
 from mtlkit.data.dataset import Data, Split
+from mtlkit.data.encoded_sizes import encoded_sizes
+from mtlkit.data.transformed import source_of
 from mtlkit.task import Task
 
 CONTENT = "content"
 """The entry for the values of inputs in memory.
 
 Another machine or library may decode them with other last digits, so a difference is a warning.
+"""
+
+SIZES = "sizes of encoded samples"
+"""The entry for samples that are read from a container, such as a shard.
+
+Runs that began before it existed lack it.
 """
 
 Fingerprint = Mapping[str, Mapping[str, str]]
@@ -24,8 +32,8 @@ Fingerprint = Mapping[str, Mapping[str, str]]
 def data_fingerprint(data: Data, tasks: Mapping[str, Task], assembly: Assembly) -> Fingerprint:
     """Return checksums of the ids, encoded targets and inputs of each split of `data`.
 
-    Inputs that are not in memory are represented by their number, shape and dtype. Raises
-    `DataError` if a label does not fit.
+    Inputs that are not in memory are represented by their number, shape and dtype, and by the sizes
+    of encoded samples where these are known. Raises `DataError` if a label does not fit.
     """
     return {
         name: {
@@ -73,7 +81,7 @@ def _changes(then: Fingerprint, now: Fingerprint, *, content: bool) -> list[str]
             for part in {**one, **other}
             if (part == CONTENT) == content
             and one.get(part) != other.get(part)
-            and not (part == CONTENT and (part not in one or part not in other))
+            and not (part in (CONTENT, SIZES) and (part not in one or part not in other))
         ]
     return changes
 
@@ -85,6 +93,8 @@ def _inputs(split: Split) -> dict[str, str]:
     parts = {"inputs": f"{len(split)} of shape {'; '.join(shapes)}"}
     if isinstance(split.inputs, Tensor):
         parts[CONTENT] = _of(split.inputs)
+    if sizes := list(encoded_sizes(source_of(split).inputs)):
+        parts[SIZES] = checksum(part.astype("<i8").data for part in sizes)
     return parts
 
 

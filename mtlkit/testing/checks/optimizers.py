@@ -9,7 +9,7 @@ from torch import nn
 from mtlkit.testing.check import Subject, checks, require
 from mtlkit.training.optimization.optimizer_calls import set_training
 from mtlkit.training.optimization.optimizer_state import optimizer_state, restore_optimizer
-from mtlkit.training.optimization.parameter_groups import name_groups
+from mtlkit.training.optimization.parameter_groups import left_out, name_groups
 
 STEPS = 5
 
@@ -49,6 +49,13 @@ def descends(subject: Subject) -> None:
         _step(parameters, optimizer)
     size = parameters[0].square().sum().item()
     require(size < 5.0, f"{STEPS} steps change the loss from 5 to {size:.4g}")
+
+
+def updates_every_group(subject: Subject) -> None:
+    """It has the parameters of every group."""
+    parameters, optimizer = _started(subject)
+    absent = left_out(optimizer, [{"params": parameters}])
+    require(not absent, "a group of parameters is left out; expected all groups that it is given")
 
 
 def uses_the_rate_of_each_group(subject: Subject) -> None:
@@ -103,6 +110,10 @@ def is_stateless(subject: Subject) -> None:
 
 
 OPTIMIZER_CHECKS = checks(
-    descends, uses_the_rate_of_each_group, uses_the_decay_of_each_group, resumes_exactly
+    descends,
+    updates_every_group,
+    uses_the_rate_of_each_group,
+    uses_the_decay_of_each_group,
+    resumes_exactly,
 )
 SCHEDULE_CHECKS = checks(returns_finite_factors, is_stateless)

@@ -8,9 +8,16 @@ from torch import Tensor, nn
 
 from mtlkit.errors import AssemblyError
 from mtlkit.training.balancing.given_losses import GivenLosses
-from mtlkit.training.balancing.leaves import leaves_of
+from mtlkit.training.balancing.graph_paths import (
+    GraphPath,
+    are_separate,
+    paths_of,
+    recorded,
+    sum_of,
+)
 from mtlkit.training.gradients.batch import Part, UpdateInfo
 from mtlkit.training.gradients.ends import Ends
+from mtlkit.training.gradients.features import LARGE, stacked
 from mtlkit.training.gradients.forward_pass import ForwardPass, PassLosses
 from mtlkit.training.gradients.loss_scale import scaled, unscaled
 from mtlkit.training.gradients.surrogate import Pairs
@@ -67,23 +74,19 @@ class LossEnds(Ends):
 
 @attrs.frozen(eq=False)
 class LoopGradients(TaskGradients):
-    """Task gradients of the losses `values`, which also depend on the shared network.
-
-    `leaves` returns the parameters behind the ends.
-    """
+    """Task gradients of the losses `values`, which also depend on the shared network."""
 
     values: Sequence[Tensor] = ()
     indices: Sequence[int] = ()
-    leaves: Callable[[], list[Tensor]] = list
 
     def weighted_heads(self, weights: Tensor) -> tuple[Tensor, Pairs]:
         value, pairs = super().weighted_heads(weights)
         if self.tasks:
             return value, pairs
-        slopes = (weights / self.losses.counts.clamp(min=1)).unbind()
-        leaves = self.leaves()
-        gradients = _gradients(self.values, leaves, [slopes[i] for i in self.indices], self.scale)
-        return value.detach(), zip(leaves, gradients, strict=True)
+        slopes = torch.split(weights / self.losses.counts.clamp(min=1), 1)
+        by_value = [slopes[i] for i in self.indices]
+        gradients = _gradients(self.values, self.behind, by_value, self.scale)
+        return value.detach(), zip(self.behind, gradients, strict=True)
 
 
 class LoopPass(ForwardPass[LoopPart]):
@@ -102,28 +105,25 @@ class LoopPass(ForwardPass[LoopPart]):
         self, part: LoopPart, update: UpdateInfo, *, heads: bool, backbone_graph: bool = True
     ) -> TaskGradients:
         given = part.read()
-        losses = part.losses(given, update)
-        slopes = (1 / update.counts.clamp(min=1)).unbind()
+        with torch.no_grad():
+            losses = part.losses(given, update)
+        slopes = torch.split(update.counts.clamp(min=1).reciprocal(), 1)
         by_value = [slopes[index] for index in given.values]
         values = list(given.values.values())
-        stops = given.features or self.shared
-
-        def leaves() -> list[Tensor]:
-            return leaves_of(values, stops)
-
-        reached = [leaves_of([value], stops) if heads else [] for value in values]
-        owners = _owners(given, reached)
+        paths = paths_of(values, given.features or self.shared)
+        leaves = [path.leaves if heads else [] for path in paths]
+        owners = {
+            leaf: index for index, some in zip(given.values, leaves, strict=True) for leaf in some
+        }
+        one_task_each = len(owners) == sum(map(len, leaves))
+        behind = list(owners)
         if given.features:
             ends = Ends(given.features)
-            rows, behind, at_heads = self._at_features(given, by_value, reached)
+            rows, at_heads = self._at_features(given, by_value, paths, behind)
         else:
-            broad = [
-                scaled(slope, self.scale).expand_as(value)
-                for slope, value in zip(by_value, values, strict=True)
-            ]
+            broad = _outer(values, by_value, self.scale)
             ends = LossEnds(tuple(values), tuple(given.values), broad, self.shared, self.scale)
             rows = torch.eye(len(given.terms), device=given.first.device)
-            behind = leaves() if heads else []
             at_heads = _gradients(values, behind, by_value, self.scale)
         return LoopGradients(
             ends,
@@ -134,23 +134,44 @@ class LoopPass(ForwardPass[LoopPart]):
             self.scale,
             values,
             tuple(given.values),
-            leaves,
-            tasks=[owners[leaf] for leaf in behind] if owners else (),
+            tasks=list(owners.values()) if one_task_each else (),
         )
 
     def _at_features(
-        self, given: GivenLosses, slopes: Sequence[Tensor], reached: Sequence[Sequence[Tensor]]
-    ) -> tuple[Tensor, list[Tensor], Gradients]:
-        """Return the gradients (T, F) at the features, and those of the sum behind them.
+        self,
+        given: GivenLosses,
+        slopes: Sequence[Tensor],
+        paths: Sequence[GraphPath],
+        behind: Sequence[Tensor],
+    ) -> tuple[Tensor, Gradients]:
+        """Return the gradients (T, F) at the features, and those of the sum at `behind`.
 
-        `reached` are the leaves behind the features that each loss depends on.
+        One pass computes all, if the losses share nothing behind one tensor of features.
         """
+        [end, *others] = given.features
+        if others or end.numel() >= LARGE or end._backward_hooks or not are_separate(paths):
+            return self._task_by_task(given, slopes, paths, behind)
+        with recorded(paths, end) as at_end:
+            gradients = _gradients(list(given.values.values()), [end, *behind], slopes, self.scale)
+        if any(gradient is None for gradient in at_end):
+            return self._task_by_task(given, slopes, paths, behind)
+        by_term = dict(zip(given.values, unscaled(at_end, self.scale), strict=True))
+        rows = stacked([by_term.get(index) for index in range(len(given.terms))], end)
+        return rows, gradients[1:]
+
+    def _task_by_task(
+        self,
+        given: GivenLosses,
+        slopes: Sequence[Tensor],
+        paths: Sequence[GraphPath],
+        behind: Sequence[Tensor],
+    ) -> tuple[Tensor, Gradients]:
+        """Return the result of `_at_features` by one pass for each loss."""
         size = sum(end.numel() for end in given.features)
         rows = given.first.new_zeros(len(given.terms), size, dtype=torch.float32)
-        behind: dict[Tensor, Tensor | None] = {}
-        for (index, value), slope, leaves in zip(
-            given.values.items(), slopes, reached, strict=True
-        ):
+        sums: dict[Tensor, Tensor | None] = dict.fromkeys(behind)
+        for (index, value), slope, path in zip(given.values.items(), slopes, paths, strict=True):
+            leaves = path.leaves if behind else []
             gradients = _gradients([value], [*given.features, *leaves], [slope], self.scale)
             at_features, rest = gradients[: len(given.features)], gradients[len(given.features) :]
             if all(gradient is None for gradient in at_features):
@@ -160,8 +181,8 @@ class LoopPass(ForwardPass[LoopPart]):
                 )
             _write(rows[index], given.features, at_features)
             for leaf, gradient in zip(leaves, rest, strict=True):
-                behind[leaf] = _sum(behind.get(leaf), gradient)
-        return rows, list(behind), list(behind.values())
+                sums[leaf] = sum_of(sums[leaf], gradient)
+        return rows, list(sums.values())
 
 
 def _gradients(
@@ -174,25 +195,19 @@ def _gradients(
     if not inputs:
         return []
     outer = [
-        scaled(slope, scale).to(value.dtype).expand_as(value)
-        for slope, value in zip(slopes, values, strict=True)
+        slope.to(value.dtype)
+        for slope, value in zip(_outer(values, slopes, scale), values, strict=True)
     ]
     gradients = torch.autograd.grad(values, inputs, outer, retain_graph=True, allow_unused=True)
     return unscaled(gradients, scale)
 
 
-def _owners(given: GivenLosses, reached: Sequence[Sequence[Tensor]]) -> dict[Tensor, int]:
-    """Return the task of each parameter that is `reached`; none if one has several tasks."""
-    owners: dict[Tensor, int] = {}
-    for index, leaves in zip(given.values, reached, strict=True):
-        if any(leaf in owners for leaf in leaves):
-            return {}
-        owners |= dict.fromkeys(leaves, index)
-    return owners
-
-
-def _sum(one: Tensor | None, other: Tensor | None) -> Tensor | None:
-    return one + other if one is not None and other is not None else other if one is None else one
+def _outer(
+    values: Sequence[Tensor], slopes: Sequence[Tensor], scale: Tensor | None
+) -> list[Tensor]:
+    """Return the slope (1,) of each of `values` in its shape, times the loss scale."""
+    pairs = zip([scaled(slope, scale) for slope in slopes], values, strict=True)
+    return [s if s.shape == value.shape else s.expand_as(value) for s, value in pairs]
 
 
 def _write(row: Tensor, ends: Sequence[Tensor], gradients: Gradients) -> None:

@@ -5,8 +5,8 @@ others, which read that of the first. A process whose count rests is lost. How t
 ended, lost or by an error, is written to the store for all others.
 
 Beats come from a separate thread, so they also state how far the main thread is: the number of
-updates that it began and ended and, between updates, the seconds of CPU time. If no process makes
-progress, one of them hangs and the others wait for it.
+joint steps, updates and waits for others, that it began and ended and, between these, the seconds
+of CPU time. If no process makes progress, one of them hangs and the others wait for it.
 """
 
 import contextlib
@@ -57,7 +57,7 @@ class Heartbeat:
         self._store, self._rank, self._world = store, rank, world
         self._hang_timeout = hang_timeout
         self._main_thread = threading.get_ident()
-        self._marks, self._updating = 0, False
+        self._marks, self._joint = 0, False
         self._still, self._progress = 0, ""  # own beats without progress, and the progress seen
         self._name = f"process {rank} (pid {os.getpid()} on {socket.gethostname()})"
         store.set_timeout(timedelta(seconds=SILENCE))
@@ -89,13 +89,17 @@ class Heartbeat:
             self._store.set(f"beats of {self._rank}", LEFT.decode())
 
     @contextmanager
-    def updating(self) -> Iterator[None]:
-        """Count the body as an update, in which CPU time does not count as progress."""
-        self._marks, self._updating = self._marks + 1, True
+    def joint_step(self) -> Iterator[None]:
+        """Count the body as a step of all processes, in which CPU time is not progress.
+
+        A process that waits for others may use CPU time: CUDA waits in a loop.
+        """
+        before = self._joint
+        self._marks, self._joint = self._marks + 1, True
         try:
             yield
         finally:
-            self._marks, self._updating = self._marks + 1, False
+            self._marks, self._joint = self._marks + 1, before
 
     @contextmanager
     def telling(self) -> Iterator[None]:
@@ -179,7 +183,7 @@ class Heartbeat:
     def _own_progress(self) -> str:
         """Return how far the main thread is; called in the thread of the heartbeat."""
         # the heartbeat also uses CPU time
-        seconds = 0 if self._updating else int(time.process_time() - time.thread_time())
+        seconds = 0 if self._joint else int(time.process_time() - time.thread_time())
         return f"{self._marks} {seconds}"
 
     def _watch(self, progress: str) -> None:

@@ -60,18 +60,19 @@ class Ranks:
         """Return the `text` of each process, in the order of ranks."""
         if self.world == 1:
             return [text]
-        written = torch.tensor(list(text.encode()), dtype=torch.uint8, device=device)
-        sizes = torch.zeros(self.world, dtype=torch.int64, device=device)
-        sizes[self.rank] = len(written)
-        lengths: list[int] = self.sum(sizes).tolist()
-        padded = written.new_zeros(max(lengths))
-        padded[: len(written)] = written
-        gathered = [torch.empty_like(padded) for _ in lengths]
-        dist.all_gather(gathered, padded)
-        return [
-            bytes(part[:length].tolist()).decode()
-            for part, length in zip(gathered, lengths, strict=True)
-        ]
+        with self.joint_step():
+            written = torch.tensor(list(text.encode()), dtype=torch.uint8, device=device)
+            sizes = torch.zeros(self.world, dtype=torch.int64, device=device)
+            sizes[self.rank] = len(written)
+            lengths: list[int] = self.sum(sizes).tolist()
+            padded = written.new_zeros(max(lengths))
+            padded[: len(written)] = written
+            gathered = [torch.empty_like(padded) for _ in lengths]
+            dist.all_gather(gathered, padded)
+            return [
+                bytes(part[:length].tolist()).decode()
+                for part, length in zip(gathered, lengths, strict=True)
+            ]
 
     def together(self, work: Callable[[], Any], device: torch.device) -> list[Any]:
         """Return what `work` returns on each process, JSON values, in the order of ranks.
@@ -102,16 +103,16 @@ class Ranks:
         """Raise the end of another process in place of the `RuntimeError` that it causes here."""
         return nullcontext() if self.heartbeat is None else self.heartbeat.explaining()
 
-    def updating(self) -> AbstractContextManager[None]:
-        """Tell the heartbeat that the body is an update."""
-        return nullcontext() if self.heartbeat is None else self.heartbeat.updating()
+    def joint_step(self) -> AbstractContextManager[None]:
+        """Tell the heartbeat that the body is an update, or a wait for other processes."""
+        return nullcontext() if self.heartbeat is None else self.heartbeat.joint_step()
 
     def wait(self) -> None:
         """Wait until every process calls this; raise `RunError` if another one failed."""
         if self.world == 1:
             return
         try:
-            with self.explaining():
+            with self.explaining(), self.joint_step():
                 dist.barrier()
         except RuntimeError as cause:
             raise RunError(

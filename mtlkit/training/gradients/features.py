@@ -49,7 +49,7 @@ class DetachedFeatures(Ends):
         at_heads, rest = gradients[: len(heads)], gradients[len(heads) :]
         at_branches, at_parameters = rest[: len(branches)], rest[len(branches) :]
         if len(self.tensors) == 1 and not branches:  # the common case, in fewer operations
-            return _stacked(at_heads, self.tensors[0]), at_parameters
+            return stacked(at_heads, self.tensors[0]), at_parameters
         rows = self._rows(losses, tasks, at_heads)
         starts = self._starts()
         for number in range(len(tasks), len(losses)):
@@ -143,7 +143,7 @@ def _write(row: Tensor, start: int, gradient: Tensor | None) -> None:
         row[start : start + gradient.numel()] = gradient.flatten()
 
 
-def _stacked(gradients: Sequence[Tensor | None], end: Tensor) -> Tensor:
+def stacked(gradients: Sequence[Tensor | None], end: Tensor) -> Tensor:
     """Return gradients at one end as rows (T, F) in float32."""
     rows = [torch.zeros_like(end) if gradient is None else gradient for gradient in gradients]
     return torch.stack(rows).flatten(1).float()

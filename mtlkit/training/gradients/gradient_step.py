@@ -65,7 +65,9 @@ class GradientStep(WeightingStep):
         heads = gradients.weighted_heads if self.weights_heads else gradients.unweighted_heads
         value, behind = heads(at_heads)
         total = surrogate_loss((*shared, *behind), value)
-        gramian = None if decision.gramian is None else decision.gramian * part.fraction
+        gramian = decision.gramian
+        if gramian is not None and part.fraction != 1:
+            gramian = gramian * part.fraction
         return StepResult(total, losses.weighted.detach(), weights, gramian, decision.overflow)
 
     def stream(self, rehearsal: Rehearsal) -> GradientStream:

@@ -1,12 +1,14 @@
 """Optimizer parameter groups."""
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
 from mtlkit.callbacks.parameter_selection import select_parameters
+from mtlkit.errors import AssemblyError
 from mtlkit.model import MultiTaskModel
 from mtlkit.optim.base import Optimizer, PartRates
 from mtlkit.training.gradients.step import TrainingStep
@@ -23,7 +25,7 @@ def parameter_groups(
     the function without regularizing it (He et al., CVPR 2019, section 3.1). Learned loss weights
     never decay, since decay would bias them. `weighting_rate` is their learning rate; None means
     that of the optimizer. Parts with other rates, and layers with a layer-wise decay, have
-    separate groups. Raises `AssemblyError` if a part selects nothing.
+    separate groups. Raises `AssemblyError` if a part selects or changes nothing.
     """
     learned = [p for p in step.weighting.parameters() if p.requires_grad]
     rate = optimizer.lr if weighting_rate is None else weighting_rate
@@ -58,12 +60,26 @@ def _network_groups(model: MultiTaskModel, optimizer: Optimizer) -> Iterator[dic
 
 
 def _parts(model: MultiTaskModel, optimizer: Optimizer) -> dict[str, str]:
-    """Return the last of the optimizer's parts that selects a parameter, by its name."""
-    return {
-        name: pattern
-        for pattern in optimizer.parts
-        for name in select_parameters(model, [pattern], "optimizer.parts")
-    }
+    """Return the last of the optimizer's parts that selects a parameter, by its name.
+
+    Raises `AssemblyError` for a part that changes nothing.
+    """
+    parts: dict[str, str] = {}
+    for pattern, rates in optimizer.parts.items():
+        selected = select_parameters(model, [pattern], "optimizer.parts")
+        if rates.weight_decay and all(p.dim() <= 1 for p in selected.values()):
+            raise AssemblyError(
+                f"optimizer.parts.{pattern}.weight_decay: got {rates.weight_decay}, but "
+                f"{pattern!r} selects only biases and norms, which never decay; remove it"
+            )
+        parts |= dict.fromkeys(selected, pattern)
+    for pattern in optimizer.parts:
+        if pattern not in parts.values():
+            raise AssemblyError(
+                f"optimizer.parts.{pattern}: has no effect, because later parts select the same "
+                f"parameters, and the last match counts; list it after them"
+            )
+    return parts
 
 
 def _group(
@@ -83,9 +99,34 @@ def name_groups(optimizer: torch.optim.Optimizer) -> None:
         group.setdefault("name", f"group {number}")
 
 
+def left_out(
+    optimizer: torch.optim.Optimizer, groups: Sequence[Mapping[str, Any]]
+) -> list[nn.Parameter]:
+    """Return the parameters of `groups` that `optimizer` does not update.
+
+    >>> groups = [{"params": [nn.Parameter(torch.ones(size))]} for size in (1, 2)]
+    >>> [len(p) for p in left_out(torch.optim.SGD(groups[:1]), groups)]
+    [2]
+    """
+    updated = {p for group in optimizer.param_groups for p in group["params"]}
+    return [p for group in groups for p in group["params"] if p not in updated]
+
+
 def group_rates(optimizer: torch.optim.Optimizer) -> dict[str, float]:
-    """Return the learning rate of each group by name; empty if all are equal."""
-    rates = {group["name"]: float(group["lr"]) for group in optimizer.param_groups}
+    """Return the learning rate of each group by name; empty if all are equal.
+
+    A name of groups with different rates, such as those of a divided group, is numbered from 2 on.
+    """
+    rates: dict[str, float] = {}
+    base: dict[str, float] = {}
+    for group in optimizer.param_groups:
+        labels = itertools.chain(
+            [group["name"]], (f"{group['name']} {n}" for n in itertools.count(2))
+        )
+        label = next(
+            name for name in labels if base.get(name, group["base_lr"]) == group["base_lr"]
+        )
+        base[label], rates[label] = group["base_lr"], float(group["lr"])
     return rates if len(set(rates.values())) > 1 else {}
 
 

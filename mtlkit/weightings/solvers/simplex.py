@@ -81,15 +81,24 @@ def _min_norm_among(raw: Tensor) -> Tensor:
     return chosen / chosen.sum()
 
 
-def conflict_averse(gramian: Tensor, radius: Tensor) -> Tensor:
-    """Return the weights (K,) on the simplex that minimize g_w . g_0 + radius |g_w| with mean g_0.
+def smallest(gramian: Tensor, slope: Tensor, radius: Tensor) -> Tensor:
+    """Return the weights (K,) on the simplex that minimize slope . w + radius |g_w|."""
+    if not on_floats(gramian):
+        return conflict_averse(gramian, radius, slope)
+    weights = minimize_on_simplex(gramian.tolist(), slope.tolist(), radius.item())
+    return gramian.new_tensor(weights)
 
-    That is the dual of CAGrad's problem (Liu et al., NeurIPS 2021, eq. 4). If no support has a
-    value below 0, the minimum is g_w = 0 and the combination with the smallest norm is returned.
+
+def conflict_averse(gramian: Tensor, radius: Tensor, slope: Tensor | None = None) -> Tensor:
+    """Return the weights (K,) on the simplex that minimize slope . w + radius |g_w|.
+
+    Without a `slope`, it is g_t . g_0 with the mean gradient g_0: the dual of CAGrad's problem (Liu
+    et al., NeurIPS 2021, eq. 4). If no support has a value below 0, the minimum is g_w = 0 and the
+    combination with the smallest norm is returned.
     """
+    mean = gramian.mean(dim=1) if slope is None else slope
     if len(gramian) > FEW:
-        return _prefer_zero(gramian, worst_case_weights(gramian, radius))
-    mean = gramian.mean(dim=1)  # g_t . g_0
+        return _prefer_zero(gramian, worst_case_weights(gramian, radius, mean))
     inverse = inverse_norms(gramian)
     systems, members = _support_systems(cosines(gramian, inverse))
     scaled = members * inverse

@@ -36,20 +36,21 @@ class _Point:
         return (self.multipliers * self.slacks).mean()
 
 
-def worst_case_weights(gramian: Tensor, radius: Tensor) -> Tensor:
-    """Return argmin over the simplex of g_w . g_0 + `radius` |g_w| with the mean gradient g_0.
+def worst_case_weights(gramian: Tensor, radius: Tensor, slope: Tensor) -> Tensor:
+    """Return argmin of `slope` . w + `radius` |g_w| over the simplex; CAGrad's slope is g_t . g_0.
 
     Primal-dual interior-point method (Nocedal & Wright, Numerical Optimization, 2nd edition,
     section 19.3) in the span of the gradients. The bounded number of steps does not grow with K.
 
     >>> gramian = torch.diag(torch.tensor([1.0, 4.0], dtype=torch.float64))
-    >>> worst_case_weights(gramian, torch.tensor(1e-3)).round(decimals=3).tolist()
+    >>> weights = worst_case_weights(gramian, torch.tensor(1e-3), gramian.mean(dim=1))
+    >>> weights.round(decimals=3).tolist()
     [1.0, 0.0]
     """
     scale = gramian.diagonal().max().clamp(min=torch.finfo(gramian.dtype).tiny)
     values, vectors = torch.linalg.eigh(gramian / scale)
     rows = vectors * values.clamp(min=0).sqrt() * (radius / scale.sqrt())  # r g_t in the span
-    mean = gramian.mean(dim=1) / scale
+    mean = slope / scale
     point = _start(rows, mean)
     last = GAP * point.gap
     for _ in range(STEPS):

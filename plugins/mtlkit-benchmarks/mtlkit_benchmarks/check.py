@@ -1,5 +1,6 @@
 """The check of an official tree: what is there, what is missing, and where it can be had."""
 
+import re
 from importlib import import_module
 from pathlib import Path
 
@@ -45,9 +46,26 @@ def described(data: Data) -> list[str]:
 def source_of(name: str, folder: Path, *, complete: bool = True) -> OfficialTree:
     """Return the source of the data set `name` for the tree in `folder`."""
     if name not in CHECKED:
-        hint = did_you_mean(name, CHECKED) or f"; expected one of {', '.join(sorted(CHECKED))}"
-        raise DataError(f"got the data set {name!r}{hint}")
+        raise DataError(f"got the data set {name!r}{nearest_names(name)}")
     known = CHECKED[name]
     module, _, kind = known.source.partition(":")
     source: type[OfficialTree] = getattr(import_module(f"mtlkit_benchmarks.{module}"), kind)
     return source(folder=folder, complete=complete, **known.options)
+
+
+def nearest_names(name: str) -> str:
+    """Return the data sets whose name or summary has `name`, or else the most similar one, or all.
+
+    >>> nearest_names("300W-LP")
+    "; expected 'head-pose' (300W-LP and AFLW2000: pose of heads)"
+    """
+    word = re.compile(rf"(?<![a-z0-9]){re.escape(name.lower())}(?![a-z0-9])")
+    named = {
+        key: known.summary
+        for key, known in CHECKED.items()
+        if word.search(f"{key} {known.summary}".lower())
+    }
+    if len(named) == 1:
+        return "".join(f"; expected {key!r} ({summary})" for key, summary in named.items())
+    similar = "" if named else did_you_mean(name, CHECKED)
+    return similar or f"; expected one of {', '.join(sorted(named or CHECKED))}"

@@ -47,7 +47,7 @@ SOURCES: Mapping[str, Known] = {
     "qm9-pack": Known("tables.qm9_pack:QM9Pack", "QM9, all molecules: eleven properties"),
     "tox21": Known("tox21:Tox21", "Tox21: toxicity in 12 assays"),
     "universal-dependencies": Known(
-        "universal_dependencies:UniversalDependencies", "treebanks: UPOS and DEPREL of each word"
+        "universal_dependencies:UniversalDependencies", "UD treebanks: UPOS and DEPREL of each word"
     ),
     "paws-x": Known("text.paws_x:PawsX", "PAWS-X: paraphrases, a task for each language"),
 }
@@ -68,4 +68,4 @@ CHECKED: Mapping[str, Known] = {
         for country in ("NL", "ES", "FR", "US")
     },
 }
-"""Data sets that `mtlkit benchmarks check` knows, by name."""
+"""Data sets that `mtlkit benchmarks check` accepts, by name."""

@@ -1,5 +1,7 @@
 """The command `check`: what is there, what is missing, and where it can be had."""
 
+import re
+
 import pytest
 from mtlkit_benchmarks.check import check_tree, source_of
 from mtlkit_benchmarks.sources import CHECKED
@@ -74,3 +76,20 @@ def test_numbered_ids_are_a_sequence():
     assert ids[1:] == ["train 1", "train 2"]
     with pytest.raises(IndexError):
         ids[3]
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("qm9", "expected 'qm9-pack' (QM9, all molecules: eleven properties)"),
+        ("ud", "expected 'universal-dependencies' (UD treebanks"),
+        ("300W-LP", "expected 'head-pose' (300W-LP and AFLW2000"),
+        ("office", "expected one of office-31, office-home"),
+        ("celebra", "did you mean 'celeba'?"),
+        ("", "expected one of affectnet, aliexpress, "),
+        ("mulan", "expected one of mulan-atp1d, mulan-edm, "),
+    ],
+)
+def test_an_unknown_name_lists_the_data_sets_that_it_may_mean(name, hint, tmp_path):
+    with pytest.raises(DataError, match=re.escape(hint)):
+        source_of(name, tmp_path)

@@ -48,6 +48,10 @@ class StoredFaces:
             pixels[flipped] = pixels[flipped].flip(-1)
         return pixels
 
+    def encoded_sizes(self) -> npt.NDArray[np.integer] | None:
+        """Return the sizes (N,) of the images, if the store knows them."""
+        return self.images.encoded_sizes()
+
 
 def find_faults(
     store: Store,

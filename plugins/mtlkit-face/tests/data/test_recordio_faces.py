@@ -2,6 +2,7 @@
 
 import gc
 import io
+import os
 import struct
 import tracemalloc
 
@@ -15,6 +16,7 @@ from mtlkit_face.data.recordio.source import FaceRecords, list_records
 from PIL import Image
 
 from mtlkit.data import Loading
+from mtlkit.data.encoded_sizes import encoded_sizes
 from mtlkit.plugins import DataError
 
 
@@ -159,6 +161,28 @@ def test_an_index_of_another_file_is_noticed(tmp_path):
         f"the index is truncated or of another file. Copy it again, or delete it to scan the file "
         f"instead"
     )
+
+
+def test_other_images_have_other_sizes(tmp_path):
+    """By which a run that resumes notices them without reading all."""
+    sizes = []
+    for shades in ((9, 8), (9, 200)):
+        records = [(i, scalar(1, png(shade, (8, shade)))) for i, shade in enumerate((*shades, 7))]
+        path = record_file(tmp_path / "a.rec", records)
+        data = FaceRecords(file=path, check=False).load(Loading())
+        sizes.append([part.tolist() for part in encoded_sizes(data.train.inputs)])
+    assert sizes[0] != sizes[1]
+    assert len(sizes[0][0]) == len(data.train)
+
+
+def test_a_file_that_is_overwritten_while_it_is_open_is_named(tmp_path):
+    path = record_file(tmp_path / "a.rec", [(0, scalar(1, png(9))), (1, scalar(1, png(8)))])
+    faces, _ = open_record_faces(path, silent)
+    faces.read(0)
+    record_file(path, [(0, scalar(1, png(7))), (1, scalar(1, png(6)))])
+    os.utime(path, ns=(0, path.stat().st_mtime_ns + 10**9))
+    with pytest.raises(DataError, match="was changed since it was indexed; restore it, or start"):
+        faces.read(0)
 
 
 @pytest.mark.parametrize(

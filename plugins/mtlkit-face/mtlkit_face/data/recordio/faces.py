@@ -74,6 +74,10 @@ class RecordFaces:
         start = HEADER.size if payload.startswith(_NO_LIST) else parse_header(payload).start
         return payload[start:]
 
+    def encoded_sizes(self) -> Offsets:
+        """Return the offset (N,) of each record, which depends on the sizes of those before."""
+        return self.offsets
+
     def place(self, position: int, /) -> str:
         return f"{self.file.path}, record {self.keys[position]} at byte {self.offsets[position]}"
 
