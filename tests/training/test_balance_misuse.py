@@ -1,4 +1,4 @@
-"""What `mtlkit.balance` refuses: every mistake is an error that names its place and value."""
+"""Misuse of `mtlkit.balance`: every mistake is an error that names its place and value."""
 
 from contextlib import nullcontext
 

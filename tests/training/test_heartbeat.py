@@ -200,7 +200,7 @@ def test_cpu_time_of_a_wait_for_others_is_no_progress(hanging, operation, wait, 
     first, second = hanging
     monkeypatch.setattr(dist, operation, busy)
     monkeypatch.setattr(dist, "all_gather", lambda *_: None)
-    with first.joint_step():  # no CPU time of its own
+    with first.joint_step():  # without CPU time
         wait(Ranks(1, 2, second))
     assert isinstance(first._end, InterruptedRunError)
     assert second._joint is False

@@ -208,7 +208,7 @@ class StoredImages:
         return torch.from_numpy(pixels).permute(0, 3, 1, 2)
 
     def encoded_sizes(self) -> Sizes | None:
-        """Return the sizes (N,) that the store knows; see `EncodedSizes`."""
+        """Return the sizes (N,) of the samples, if the store has them; see `EncodedSizes`."""
         sizes = self.store.encoded_sizes() if isinstance(self.store, EncodedSizes) else None
         return sizes if sizes is None or self.positions is None else sizes[self.positions.numpy()]
 

@@ -34,12 +34,12 @@ class Store(Protocol):
 
 @runtime_checkable
 class EncodedSizes(Protocol):
-    """A store, or inputs, that may know the sizes of their samples."""
+    """A store, or inputs, that may have the sizes of their samples."""
 
     def encoded_sizes(self) -> Sizes | None:
         """Return a number (N,) for each sample that depends on its size or that of its file.
 
-        None if they are not known without a read.
+        None if only a read shows them.
         """
 
 

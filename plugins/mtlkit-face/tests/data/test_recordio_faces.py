@@ -164,7 +164,7 @@ def test_an_index_of_another_file_is_noticed(tmp_path):
 
 
 def test_other_images_have_other_sizes(tmp_path):
-    """By which a run that resumes notices them without reading all."""
+    """A resumed run compares them, and so notices other images without reading all."""
     sizes = []
     for shades in ((9, 8), (9, 200)):
         records = [(i, scalar(1, png(shade, (8, shade)))) for i, shade in enumerate((*shades, 7))]
