@@ -105,13 +105,8 @@ ARMS: Mapping[str, Arm] = {
         Arm(
             name="m-cnn-batch-8",
             about="batches of 8",
-            # four times the updates: the gate moves as far as that of the m-CNN
-            short=(
-                _SIDE,
-                "weighting.learning_rate=2.5e-6",
-                "train.batch=8",
-                "optimizer.lr=0.0075",
-            ),
+            short=(_SIDE, _GATE),
+            batch=8,
         ),
         Arm(name="p-cnn", about="a classifier for each pose group", short=(_SIDE, _GATE)),
         Arm(name="p-cnn-gated", about="a gate between the identity losses", short=(_SIDE, _GATE)),

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
+from attrs import evolve
 
 from mtlkit import Catalog, Recipe, load_recipe
+from mtlkit.weightings import Dynamic
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 
@@ -24,6 +26,7 @@ class Arm:
     core: bool = False
     settings: tuple[str, ...] = ()
     short: tuple[str, ...] = ()
+    batch: int = 0  # for sizes with few updates, if it differs from that of the size
     wider: float = 1.0  # factor of the width of the size
     only_short: bool = False  # equals another arm at sizes with many updates
 
@@ -61,7 +64,22 @@ class Size:
         width = f"backbone.width={self.width * arm.wider:g}"
         settings = [*self.settings, width, *arm.settings, *short, *by_seed]
         overrides = [setting.replace("{seed}", str(seed)) for setting in settings]
-        return load_recipe(arm.path, catalog, overrides)
+        recipe = load_recipe(arm.path, catalog, overrides)
+        return _with_batch(recipe, arm.batch) if self.short and arm.batch else recipe
+
+
+def _with_batch(recipe: Recipe, batch: int) -> Recipe:
+    """Replace the batch, with rates that move the network and the gate as far in an epoch."""
+    ratio = batch / recipe.train.batch
+    weighting = recipe.weighting
+    if isinstance(weighting, Dynamic) and weighting.learning_rate is not None:
+        weighting = evolve(weighting, learning_rate=weighting.learning_rate * ratio)
+    return evolve(
+        recipe,
+        train=evolve(recipe.train, batch=batch),
+        optimizer=evolve(recipe.optimizer, lr=recipe.optimizer.lr * ratio),
+        weighting=weighting,
+    )
 
 
 PEOPLE = 1000

@@ -251,3 +251,14 @@ def test_the_wide_network_has_as_many_parameters_as_the_one_with_pose_blocks(siz
 
     assert parameters("s-cnn-wide") == pytest.approx(parameters("p-cnn-block"), rel=0.03)
     assert parameters("s-cnn") < 0.5 * parameters("p-cnn-block")
+
+
+@pytest.mark.parametrize("size", [SIZES["quick"], SIZES["small"]], ids=lambda size: size.name)
+def test_small_batches_move_the_network_and_the_gate_as_far_in_an_epoch(size):
+    small, usual = (size.recipe(ARMS[arm], 0, load_catalog()) for arm in ("m-cnn-batch-8", "m-cnn"))
+    updates = usual.train.batch / small.train.batch
+    assert small.train.batch == 8
+    assert updates == {"quick": 2, "small": 4}[size.name]
+    assert small.optimizer.lr * updates == pytest.approx(usual.optimizer.lr)
+    rates = (recipe.weighting.learning_rate for recipe in (small, usual))
+    assert next(rates) * updates == pytest.approx(next(rates))
