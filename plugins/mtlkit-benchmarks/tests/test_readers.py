@@ -308,11 +308,34 @@ def test_aliexpress_takes_the_largest_ids_of_both_files(tree):
     batch = data.test.inputs[torch.tensor([2, 0])]
     assert batch["ids"][0].tolist() == [sum(sizes[:k]) + (2 + k) % 9 for k in range(16)]
     assert batch["numbers"][0].tolist() == [0.5, 1.5, -2.0]
-    assert data.train.categorical("conversion").values() == ["no", "no", "no", "yes", "no", "no"]
+    assert every(data.train, "conversion").tolist() == [0, 0, 0, 1, 0, 0]
     path = folder / "AliExpress_NL" / "train.csv"
     path.write_text(path.read_text().replace("-2.0,1,1", "-2.0,1,3"))
     with pytest.raises(DataError, match=r"line 5: .*the last two 0 or 1"):
         load(AliExpress, folder)
+
+
+def test_a_part_of_a_large_table_is_drawn_without_a_list_of_its_rows(tree):
+    folder = tree("aliexpress", rows=50)
+    whole = load(AliExpress, folder)
+    data = load(AliExpress, folder, validation=0.3)
+    parts = [data.train, data.validation]
+    assert [len(part) for part in parts] == [35, 15]
+    ids = [name for part in parts for name in part.ids]
+    assert set(ids) == {f"train {number}" for number in range(50)}
+    for part in parts:
+        places = torch.tensor([int(name.split()[1]) for name in part.ids])
+        read, expected = part.inputs[torch.arange(len(part))], whole.train.inputs[places]
+        assert torch.equal(read["ids"], expected["ids"])
+        assert torch.equal(every(part, "conversion"), every(whole.train, "conversion")[places])
+    again = load(AliExpress, folder, validation=0.3)
+    assert list(again.validation.ids) == list(data.validation.ids)
+    other = load(AliExpress, folder, validation=0.3, seed=1)
+    assert list(other.validation.ids) != list(data.validation.ids)
+    tested = load(AliExpress, folder, validation="test")
+    assert list(tested.validation.ids) == [f"validation/test {number}" for number in range(3)]
+    with pytest.raises(DataError, match=r"validation: 0.001 of 50 rows is less than one; use 0"):
+        load(AliExpress, folder, validation=0.001)
 
 
 def test_qm9_gives_energies_of_atomization(tree):
