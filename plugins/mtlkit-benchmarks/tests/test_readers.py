@@ -1,5 +1,6 @@
 """Readers of official trees: their odd cases, their counts, and their errors for a wrong tree."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from mtlkit_benchmarks.tables.school import School
 from mtlkit_benchmarks.text.paws_x import PawsX
 
 from mtlkit.data import Loading, RandomSplit
-from mtlkit.plugins import DataError
+from mtlkit.plugins import DataError, MissingExtraError
 
 SPLIT = RandomSplit(validation=0.25, test=0.25)
 REAL = Path(__file__).parents[3].parent / "shared" / "data"
@@ -406,6 +407,12 @@ def test_paws_x_reads_both_layouts(tree):
     batch = data.train.inputs[torch.tensor([0, 6])]
     assert batch["mask"].sum(dim=1).tolist() == [3 + 10, 3 + 4]
     assert (batch["ids"][~batch["mask"]] == 0).all()
+
+
+def test_a_vocabulary_needs_the_extra_for_text(tree, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'mtlkit-benchmarks\[text\]'"):
+        load(PawsX, tree("paws-x"), languages=("en",), vocabulary=Path("vocab.txt"))
 
 
 def test_paws_x_reads_a_vocabulary_of_word_pieces(tree):
