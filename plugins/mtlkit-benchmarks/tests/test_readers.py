@@ -181,6 +181,13 @@ def test_celeba_is_read_in_each_of_its_forms(tree, options):
     assert torch.equal(column.codes, every(data.train, "Smiling")[:, 0])
 
 
+def test_other_files_next_to_the_images_are_not_counted(tree):
+    folder = tree("celeba")
+    (folder / "Img" / "img_align_celeba" / "Thumbs.db").touch()
+    part, *_ = CelebA(folder=folder).layout().parts
+    assert part.found(folder) == ("Img/img_align_celeba/*.jpg", 8)
+
+
 def test_celeba_refuses_a_count_that_lies(tree):
     with pytest.raises(DataError, match="got 8 images, expected the 9 of its first line"):
         load(CelebA, tree("celeba", lie=1))
