@@ -1,8 +1,11 @@
 """The check of an official tree: what is there, what is missing, and where it can be had."""
 
 import re
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+
+import torch
 
 from mtlkit.data import Data, Loading
 from mtlkit.plugins import DataError, MtlkitError, did_you_mean
@@ -14,24 +17,45 @@ def check_tree(name: str, folder: Path, *, complete: bool = True) -> tuple[list[
     """Return the lines to print about the tree of the data set `name`, and whether it is sound."""
     source = source_of(name, folder, complete=complete)
     layout = source.layout()
-    lines, missing = [f"{layout.title} in {folder}"], []
+    lines, states = [f"{layout.title} in {folder}"], set[str]()
     for part in layout.parts:
         pattern, count = part.found(folder) if folder.is_dir() else (part.pattern, 0)
         fault = part.fault(folder, complete=complete) if folder.is_dir() else "no such folder"
-        state = "there  " if fault is None else "missing" if not count else "partly "
-        lines.append(f"  {state}  {count:>9,} of {part.expected:>10}  {pattern}")
-        missing += [] if fault is None else [f"{part.expected} of {pattern}"]
-    if missing:
-        lines += ["to do:", f"  1. get what is missing from {layout.page}"]
-        lines.append(f"  2. place it in {folder}, under the names above")
+        state = "there" if fault is None else part.state(count)
+        lines.append(f"  {state:8} {count:>9,} of {part.expected:>10}  {pattern}")
+        states.add(state)
+    steps = []
+    if states & {"missing", "partly"}:
+        steps += [f"get what is missing from {layout.page}"]
+        steps += [f"place it in {folder}, under the names above"]
+    if "too many" in states:
+        steps.append("remove files that are not of the data set where there are too many")
+    if steps:
         if complete:
-            lines.append("  3. or set `complete: false` (here: --part) to read a part of it")
-        return lines, False
+            steps.append("or set `complete: false` (here: --part) to read a part of it")
+        return [*lines, *to_do(steps)], False
     try:
         data = source.load(Loading())
+        read_ends(data)
     except MtlkitError as cause:
-        return [*lines, f"cannot be read: {cause}"], False
+        steps = [f"correct what is named, or get it again from {layout.page}"]
+        return [*lines, f"cannot be read: {cause}", *to_do(steps)], False
     return [*lines, *described(data)], True
+
+
+def to_do(steps: Sequence[str]) -> list[str]:
+    """Return the lines of a list of steps."""
+    return ["to do:", *(f"  {number}. {step}" for number, step in enumerate(steps, start=1))]
+
+
+def read_ends(data: Data) -> None:
+    """Read the first and the last sample of each split, whose files may be read on access."""
+    for split in data.splits().values():
+        for place in {0, len(split) - 1} if len(split) else ():
+            index = torch.tensor([place])
+            _ = split.inputs[index]
+            for column in split.columns.values():
+                _ = column[index]
 
 
 def described(data: Data) -> list[str]:

@@ -36,7 +36,7 @@ def protocols() -> None:
 def check(name: str, folder: Path, part: bool) -> None:
     """List the files of the data set NAME in FOLDER, and what to do if some are missing.
 
-    If none is missing, the samples are read and counted.
+    If none is missing, samples are counted, and the first and the last of each split are read.
     """
     from mtlkit_benchmarks.check import check_tree
 

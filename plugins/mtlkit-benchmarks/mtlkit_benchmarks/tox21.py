@@ -74,7 +74,10 @@ class Tox21(OfficialTree):
         return dict.fromkeys(ASSAYS, ClassTarget)
 
     def layout(self) -> Layout:
-        page = "MoleculeNet: the folder datasets of deepchem/deepchem on GitHub"
+        page = (
+            "MoleculeNet: the folder datasets of deepchem/deepchem on GitHub; make features.npz of "
+            'its SMILES, as the page "Train on benchmark data sets" of the documentation says'
+        )
         return Layout("Tox21", page, (TreePart(TABLE, count=1), TreePart(FEATURES, count=1)))
 
     def read_tree(self, folder: Path, loading: Loading) -> Data:

@@ -27,7 +27,7 @@ from mtlkit.data import (
     read_images,
     read_new_images,
 )
-from mtlkit.plugins import DataError, at_least
+from mtlkit.plugins import MISSING, DataError, at_least
 from mtlkit_benchmarks.random_splits import random_splits
 from mtlkit_benchmarks.trees.files import image_rows
 from mtlkit_benchmarks.trees.layout import Layout, TreePart
@@ -35,7 +35,15 @@ from mtlkit_benchmarks.trees.source import OfficialTree
 
 GENDERS = ("male", "female")
 RACES = ("White", "Black", "Asian", "Indian", "Others")
-_NAME = re.compile(r"(\d{1,3})_(\d)_(\d)_\d+ ?\.jpg(?:\.chip)?\.jpg")
+_NAME = re.compile(r"(\d{1,3})_(\d)_(\d)_\d+ ?\.?j?pg(?:\.chip)?\.jpg")
+"""Official names; one has a blank before the dot, one lacks the dot, and one the `j`."""
+
+WITHOUT_RACE = frozenset(
+    f"{name}.jpg.chip.jpg"
+    for name in ("39_1_20170116174525125", "61_1_20170109142408075", "61_1_20170109150557335")
+)
+"""The official files whose names lack the race."""
+
 _SHOWN = 5
 IMAGES = 23_708
 MEMORY = 2**29
@@ -48,8 +56,9 @@ class UTKFace(OfficialTree):
 
     `folder` has the aligned and cropped images under their official names,
     ``AGE_GENDER_RACE_DATE.jpg.chip.jpg``. Images are resized to `size` pixels a side, in `color` or
-    gray. A file whose name has another form, such as the few of the official set without a race, is
-    an error unless `skip_bad` is true; then it is skipped and counted in the summary.
+    gray. The race of the three official files that lack it in their name is a missing label. A file
+    whose name has another form is an error unless `skip_bad` is true; then it is skipped and
+    counted in the summary.
     """
 
     folder: Path = Path("utkface")
@@ -79,7 +88,7 @@ class UTKFace(OfficialTree):
         if not kept:
             raise DataError(f"{folder}: got bad files alone, expected some that can be read")
         names = [good[row].name for row in kept]
-        labels = [tuple(map(int, name.split("_")[:3])) for name in names]
+        labels = [labels_of(name) for name in names]
         ages, genders, races = (torch.tensor(values) for values in zip(*labels, strict=True))
         columns = {
             "age": Numeric(ages.double()),
@@ -110,9 +119,21 @@ def fault_of(name: str) -> str | None:
     'got the race 9, expected 0 to 4'
     """
     match = _NAME.fullmatch(name)
+    if name in WITHOUT_RACE:
+        return None
     if match is None:
         return "expected a name AGE_GENDER_RACE_DATE.jpg.chip.jpg"
     for label, code, count in (("gender", match[2], 2), ("race", match[3], len(RACES))):
         if int(code) >= count:
             return f"got the {label} {code}, expected 0 to {count - 1}"
     return None
+
+
+def labels_of(name: str) -> tuple[int, int, int]:
+    """Return the age, gender and race of a file by its name, -1 for a race that it lacks.
+
+    >>> labels_of("26_0_1_20170116.jpg.chip.jpg")
+    (26, 0, 1)
+    """
+    age, gender, race = name.split("_")[:3]
+    return int(age), int(gender), MISSING if name in WITHOUT_RACE else int(race)

@@ -343,16 +343,16 @@ def write_census(folder, train=True):
     (folder / "census-income.test.gz").write_bytes(gzip.compress(rows.encode()))
 
 
-def write_aliexpress(folder, country="NL"):
+def write_aliexpress(folder, country="NL", rows=6):
     """Write a test file with larger ids than the training file."""
     header = ",".join(f"c{place}" for place in range(22))
-    for name, count, largest in (("train", 6, 5), ("test", 3, 9)):
-        rows = [
+    for name, count, largest in (("train", rows, 5), ("test", 3, 9)):
+        lines = [
             ",".join([str(n), *(str((n + k) % largest) for k in range(16)), "0.5", "1.5", "-2.0",
                       str(n % 2), str(int(n % 4 == 3))])
             for n in range(count)
         ]  # fmt: skip
-        text(folder / f"AliExpress_{country}" / f"{name}.csv", header, *rows)
+        text(folder / f"AliExpress_{country}" / f"{name}.csv", header, *lines)
 
 
 def write_school(folder, sizes=(8, 12)):

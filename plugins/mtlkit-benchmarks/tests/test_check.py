@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 from mtlkit_benchmarks.check import check_tree, source_of
 from mtlkit_benchmarks.sources import CHECKED
@@ -54,7 +55,25 @@ def test_a_tree_of_the_published_size_is_sound(tree, capsys):
 
 def test_files_that_are_there_but_wrong_are_told(tree, capsys):
     assert check("celeba", tree("celeba", lie=1), "--part") == 1
-    assert "cannot be read: " in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "cannot be read: " in out
+    assert "to do:\n  1. correct what is named, or get it again from the page" in out
+
+
+def test_a_file_that_is_read_on_access_is_tried(tree, capsys):
+    folder = tree("nyuv2")
+    np.save(folder / "val" / "label" / "1.npy", np.full((32, 64), 13.0))
+    assert check("nyuv2", folder, "--part") == 1
+    assert "1.npy: got the code 13, expected 0 to 12" in capsys.readouterr().out
+
+
+def test_too_many_files_are_told(tree, capsys):
+    folder = tree("ud")
+    (folder / "fr_other-ud-dev.conllu").touch()
+    assert check("universal-dependencies", folder) == 1
+    out = capsys.readouterr().out
+    assert "too many         2 of          1  *-ud-dev.conllu" in out
+    assert "to do:\n  1. remove files that are not of the data set" in out
 
 
 def test_the_wrong_number_of_samples_is_refused(tree):

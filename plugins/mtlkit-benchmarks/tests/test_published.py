@@ -127,19 +127,36 @@ def test_the_published_recipe_differs_from_its_table_in_the_rule_alone(recipe):
     ]
 
 
+PRETRAINED, LISTS = "backbone.download=true", "data.lists=lists"
+
+
 @pytest.mark.parametrize(
-    ("name", "table"),
+    ("name", "settings"),
     [
-        ("nyuv2-deeplab", "nyuv2-deeplab"),
-        ("cityscapes-deeplab", "cityscapes-deeplab"),
-        ("celeba", "celeba"),
-        ("office-31", "office-31"),
-        ("office-home", "office-home"),
+        ("nyuv2-deeplab", [PRETRAINED]),
+        ("cityscapes-deeplab", ["backbone.weights=resnet50.safetensors"]),
+        ("celeba", []),
+        ("office-31", [PRETRAINED, LISTS]),
+        ("office-home", [PRETRAINED, LISTS]),
     ],
 )
-def test_a_recipe_of_a_protocol_is_comparable(recipe, name, table):
-    known = TABLES[table]
-    assert differences(known, protocol_of(recipe(name)), set(known.metrics)) == []
+def test_a_recipe_of_a_protocol_is_comparable(recipe, name, settings):
+    known = TABLES[name]
+    assert differences(known, protocol_of(recipe(name, *settings)), set(known.metrics)) == []
+
+
+def test_a_network_from_scratch_and_a_random_split_are_not_comparable(recipe):
+    table = TABLES["office-31"]
+    assert differences(table, protocol_of(recipe("office-31")), set(table.metrics)) == [
+        "network: got ResNet-18 and a layer, published pretrained ResNet-18 and a layer",
+        "data: got a random split, published the lists of LibMTL (`data.lists`)",
+    ]
+
+
+@pytest.mark.parametrize("name", [table.recipe for table in TABLES.values() if table.recipe])
+def test_the_recipe_of_a_table_has_its_data(recipe, name):
+    data = {table.data for table in TABLES.values() if table.recipe == name}
+    assert data == {protocol_of(recipe(name)).data}
 
 
 @pytest.mark.parametrize(
@@ -150,16 +167,20 @@ def test_a_recipe_of_a_protocol_is_comparable(recipe, name, table):
         ("callbacks=[]", "selection: got last epoch, published best delta-m on test"),
         ("data.validation=0.1", "selection: got best delta-m on validation, published best"),
         (
-            "backbone={type: unet}",
-            "network: got UNet with the options of the recipe, published Dee",
+            "backbone={type: timm, model: resnet50, features: map, output_stride: 16}",
+            "network: got TimmModel with the options of the recipe, published Dee",
         ),
         ("data.complete=false", "data: got a part of it, published the whole"),
+        ("optimizer.lr=0.001", "settings: got other optimizer than the recipe nyuv2-deeplab"),
+        ("schedule=constant", "settings: got other schedule than"),
+        ("transforms.train=[mirror]", "settings: got other transforms than"),
+        ("tasks.depth.reduction=samples", "settings: got other tasks than"),
     ],
 )
 def test_each_difference_is_not_comparable(recipe, setting, line):
     table = TABLES["nyuv2-deeplab"]
     (difference,) = differences(
-        table, protocol_of(recipe("nyuv2-deeplab", setting)), set(table.metrics)
+        table, protocol_of(recipe("nyuv2-deeplab", setting, PRETRAINED)), set(table.metrics)
     )
     assert difference.startswith(line)
 
@@ -171,7 +192,8 @@ def test_own_rows_stand_beside_the_published_ones(recipe):
         name: value / scale for (name, value), scale in zip(base.items(), table.scale, strict=True)
     }
     better = {**alone, "classes/mean-iou": alone["classes/mean-iou"] * 1.06}
-    sections = published_sections(recipe("nyuv2-deeplab"), {"single-task": alone, "equal": better})
+    pretrained = recipe("nyuv2-deeplab", PRETRAINED)
+    sections = published_sections(pretrained, {"single-task": alone, "equal": better})
     (section,) = [s for s in sections if s.title.endswith(table.title)]
     assert section.blocks[1].text.startswith("comparable")
     rows = {row[0]: row for row in section.blocks[2].rows}
@@ -179,7 +201,7 @@ def test_own_rows_stand_beside_the_published_ones(recipe):
     assert rows["here: equal"][header.index("delta-m computed")] == pytest.approx(1.0)
     assert rows["here: equal"][header.index("mean rank")] is not None
     (other,) = [s for s in sections if "Nash-MTL" in s.title]
-    assert other.blocks[1].text.startswith("not comparable: network: got DeepLab on ResNet-50")
+    assert other.blocks[1].text.startswith("not comparable: network: got DeepLab on pretrained")
     assert TABLES["nyuv2-segnet-mtan"].delta == BY_METRIC
     own_row = {row[0]: row for row in other.blocks[2].rows}["here: equal"]
     assert own_row[-1] == "not comparable"

@@ -1,5 +1,6 @@
 """Readers of official trees: their odd cases, their counts, and their errors for a wrong tree."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from mtlkit_benchmarks.tables.school import School
 from mtlkit_benchmarks.text.paws_x import PawsX
 
 from mtlkit.data import Loading, RandomSplit
-from mtlkit.plugins import DataError
+from mtlkit.plugins import DataError, MissingExtraError
 
 SPLIT = RandomSplit(validation=0.25, test=0.25)
 REAL = Path(__file__).parents[3].parent / "shared" / "data"
@@ -180,6 +181,13 @@ def test_celeba_is_read_in_each_of_its_forms(tree, options):
     assert torch.equal(column.codes, every(data.train, "Smiling")[:, 0])
 
 
+def test_other_files_next_to_the_images_are_not_counted(tree):
+    folder = tree("celeba")
+    (folder / "Img" / "img_align_celeba" / "Thumbs.db").touch()
+    part, *_ = CelebA(folder=folder).layout().parts
+    assert part.found(folder) == ("Img/img_align_celeba/*.jpg", 8)
+
+
 def test_celeba_refuses_a_count_that_lies(tree):
     with pytest.raises(DataError, match="got 8 images, expected the 9 of its first line"):
         load(CelebA, tree("celeba", lie=1))
@@ -308,11 +316,34 @@ def test_aliexpress_takes_the_largest_ids_of_both_files(tree):
     batch = data.test.inputs[torch.tensor([2, 0])]
     assert batch["ids"][0].tolist() == [sum(sizes[:k]) + (2 + k) % 9 for k in range(16)]
     assert batch["numbers"][0].tolist() == [0.5, 1.5, -2.0]
-    assert data.train.categorical("conversion").values() == ["no", "no", "no", "yes", "no", "no"]
+    assert every(data.train, "conversion").tolist() == [0, 0, 0, 1, 0, 0]
     path = folder / "AliExpress_NL" / "train.csv"
     path.write_text(path.read_text().replace("-2.0,1,1", "-2.0,1,3"))
     with pytest.raises(DataError, match=r"line 5: .*the last two 0 or 1"):
         load(AliExpress, folder)
+
+
+def test_a_part_of_a_large_table_is_drawn_without_a_list_of_its_rows(tree):
+    folder = tree("aliexpress", rows=50)
+    whole = load(AliExpress, folder)
+    data = load(AliExpress, folder, validation=0.3)
+    parts = [data.train, data.validation]
+    assert [len(part) for part in parts] == [35, 15]
+    ids = [name for part in parts for name in part.ids]
+    assert set(ids) == {f"train {number}" for number in range(50)}
+    for part in parts:
+        places = torch.tensor([int(name.split()[1]) for name in part.ids])
+        read, expected = part.inputs[torch.arange(len(part))], whole.train.inputs[places]
+        assert torch.equal(read["ids"], expected["ids"])
+        assert torch.equal(every(part, "conversion"), every(whole.train, "conversion")[places])
+    again = load(AliExpress, folder, validation=0.3)
+    assert list(again.validation.ids) == list(data.validation.ids)
+    other = load(AliExpress, folder, validation=0.3, seed=1)
+    assert list(other.validation.ids) != list(data.validation.ids)
+    tested = load(AliExpress, folder, validation="test")
+    assert list(tested.validation.ids) == [f"validation/test {number}" for number in range(3)]
+    with pytest.raises(DataError, match=r"validation: 0.001 of 50 rows is less than one; use 0"):
+        load(AliExpress, folder, validation=0.001)
 
 
 def test_qm9_gives_energies_of_atomization(tree):
@@ -383,6 +414,12 @@ def test_paws_x_reads_both_layouts(tree):
     batch = data.train.inputs[torch.tensor([0, 6])]
     assert batch["mask"].sum(dim=1).tolist() == [3 + 10, 3 + 4]
     assert (batch["ids"][~batch["mask"]] == 0).all()
+
+
+def test_a_vocabulary_needs_the_extra_for_text(tree, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'mtlkit-benchmarks\[text\]'"):
+        load(PawsX, tree("paws-x"), languages=("en",), vocabulary=Path("vocab.txt"))
 
 
 def test_paws_x_reads_a_vocabulary_of_word_pieces(tree):

@@ -81,9 +81,10 @@ SMALL = {
     "biwi": faces(),
     "school": [PART],
     "mulan": [PART],
+    "mulan-labels": [PART],
     "paws-x": [PART, "data.length=16"],
 }
-ALONE = ("head-pose", "biwi", "mulan")
+ALONE = ("head-pose", "biwi", "mulan", "mulan-labels")
 """Recipes with one task, a vector."""
 
 PATHS = {path.stem: path for folder in (RECIPES, PROTOCOLS) for path in folder.glob("*.yaml")}

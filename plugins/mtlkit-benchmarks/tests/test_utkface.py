@@ -30,7 +30,7 @@ def test_labels_are_those_of_the_names(tree):
 @pytest.mark.parametrize(
     ("name", "fault"),
     [
-        ("39_1_20170116174525125.jpg.chip.jpg", "expected a name AGE_GENDER_RACE_DATE"),
+        ("39_1_20170116174525126.jpg.chip.jpg", "expected a name AGE_GENDER_RACE_DATE"),
         ("39_2_1_20170116174525125.jpg.chip.jpg", "got the gender 2, expected 0 to 1"),
         ("39_1_5_20170116174525125.jpg.chip.jpg", "got the race 5, expected 0 to 4"),
         ("39_1_1_20170116174525125.jpg.chip.jpg", "is empty"),
@@ -44,6 +44,30 @@ def test_a_bad_file_is_refused_or_skipped_and_counted(tree, name, fault):
     data = load(folder, skip_bad=True)
     assert data.summary == {"skipped files": "1"}
     assert sum(map(len, data.splits().values())) == 8
+
+
+def test_the_odd_names_of_the_official_set_are_read(tree):
+    folder = tree("utkface")
+    picture = next(folder.iterdir()).read_bytes()
+    races = {
+        "39_1_20170116174525125.jpg.chip.jpg": None,
+        "61_1_20170109142408075.jpg.chip.jpg": None,
+        "61_1_20170109150557335.jpg.chip.jpg": None,
+        "24_0_1_20170116220224657 .jpg.chip.jpg": "Black",
+        "44_1_4_20170116235150272.pg.chip.jpg": "Others",
+        "55_0_0_20170116232725357jpg.chip.jpg": "White",
+    }
+    for name in races:
+        (folder / name).write_bytes(picture)
+    (folder / "Thumbs.db").touch()
+    data = load(folder)
+    assert data.summary == {"skipped files": "0"}
+    read = {
+        name: race
+        for split in data.splits().values()
+        for name, race in zip(split.ids, split.categorical("race").values(), strict=True)
+    }
+    assert races == {name: read[name] for name in races}
 
 
 def test_a_folder_without_images_is_refused(tmp_path):

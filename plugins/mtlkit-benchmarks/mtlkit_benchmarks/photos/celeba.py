@@ -30,8 +30,10 @@ from mtlkit_benchmarks.trees.source import OfficialTree
 
 SAMPLES = {"train": 162_770, "validation": 19_867, "test": 19_962}
 PARTITION = ("train", "validation", "test")
-IMAGES = ("Img/img_align_celeba", "img_align_celeba", "Img/img_align_celeba_png",
-          "img_align_celeba_png")  # fmt: skip
+IMAGES = {"Img/img_align_celeba": ".jpg", "img_align_celeba": ".jpg",
+          "Img/img_align_celeba_png": ".png", "img_align_celeba_png": ".png"}  # fmt: skip
+"""Suffix of the images by their folder."""
+
 NAMES = [
     "5_o_Clock_Shadow", "Arched_Eyebrows", "Attractive", "Bags_Under_Eyes", "Bald", "Bangs",
     "Big_Lips", "Big_Nose", "Black_Hair", "Blond_Hair", "Blurry", "Brown_Hair", "Bushy_Eyebrows",
@@ -67,7 +69,7 @@ class CelebA(OfficialTree):
 
     def layout(self) -> Layout:
         count = sum(SAMPLES.values())
-        first, *others = (f"{name}/*.*" for name in IMAGES)
+        first, *others = (f"{name}/*{suffix}" for name, suffix in IMAGES.items())
         parts = (
             TreePart(first, tuple(others), count),
             TreePart(f"Anno/{ATTRIBUTES}", (ATTRIBUTES,), 1),
@@ -88,7 +90,7 @@ class CelebA(OfficialTree):
             odd = sorted(set(partition) ^ set(attributes))[0]
             raise DataError(f"{folder}: {odd} is in one of {ATTRIBUTES} and {PARTS}, expected both")
         images = next(folder / name for name in IMAGES if (folder / name).is_dir())
-        suffix = ".png" if images.name.endswith("_png") else ".jpg"
+        suffix = IMAGES[images.relative_to(folder).as_posix()]
         rows = {name: row for row, name in enumerate(attributes)}
         frame = Frame(self.size, self.size, 3, "bilinear")
         splits = {}

@@ -1,4 +1,4 @@
-"""300W-LP and AFLW2000-3D: the pose of heads, and 68 landmarks.
+"""300W-LP and AFLW2000-3D: the pose of heads.
 
 Paper: Xiangyu Zhu, Zhen Lei, Xiaoming Liu, Hailin Shi and Stan Z. Li, "Face Alignment Across Large
 Poses: A 3D Solution", CVPR 2016. The crops are those of Nataniel Ruiz, Eunji Chong and James M.

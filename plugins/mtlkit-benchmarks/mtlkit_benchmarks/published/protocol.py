@@ -1,10 +1,13 @@
 """The protocol of a recipe, in the words of the published tables."""
 
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import attrs
 
-from mtlkit import Recipe
+from mtlkit import Recipe, load_catalog, load_recipe
 from mtlkit.backbones import Backbone, TimmModel
 from mtlkit.callbacks import BestWeights
 from mtlkit.routers import MMoE
@@ -27,17 +30,26 @@ NETWORKS: tuple[tuple[Backbone, str], ...] = (
 """Backbones that are a published network with exactly these options."""
 
 
+RECIPES = Path(__file__).parents[1] / "protocols"
+
+
 @attrs.frozen(kw_only=True)
 class TrainingProtocol:
-    """Data, network, training and selection, which must agree for results to be comparable."""
+    """Data, network, training and selection, which must agree for results to be comparable.
+
+    `split` is False if the samples are divided at random and the published ones are not, and
+    `settings` are the options of the recipe, by its sections, that a published recipe fixes.
+    """
 
     data: str
     variant: str
     complete: bool
+    split: bool
     network: str
     batch: int
     epochs: int
     selection: str
+    settings: Mapping[str, Any]
 
 
 def protocol_of(recipe: Recipe) -> TrainingProtocol:
@@ -50,11 +62,29 @@ def protocol_of(recipe: Recipe) -> TrainingProtocol:
         data=f"benchmarks/{names[kind]}" if kind in names else "",
         variant=str(getattr(data, "variant", getattr(data, "country", ""))),
         complete=bool(getattr(data, "complete", True)),
+        split=getattr(data, "lists", "stated") is not None,
         network=network_of(recipe),
         batch=next(iter(sizes.values())) if len({*sizes.values()}) == 1 else recipe.train.batch,
         epochs=recipe.train.epochs,
         selection=selection_of(recipe),
+        settings=settings_of(recipe),
     )
+
+
+def settings_of(recipe: Recipe) -> dict[str, Any]:
+    """Return the optimizer, schedule, transforms, router, and the heads and losses of the tasks."""
+    tasks = {
+        name: (task.target, task.head, task.adapter, task.reduction)
+        for name, task in recipe.tasks.items()
+    }
+    parts = {name: getattr(recipe, name) for name in ("optimizer", "schedule", "transforms")}
+    return {**parts, "router": recipe.router, "tasks": tasks}
+
+
+@cache
+def published_settings(name: str) -> dict[str, Any]:
+    """Return the settings of the recipe of a published protocol."""
+    return settings_of(load_recipe(RECIPES / f"{name}.yaml", load_catalog()))
 
 
 def network_of(recipe: Recipe) -> str:
@@ -68,12 +98,16 @@ def network_of(recipe: Recipe) -> str:
         case SegNetMTAN(width=1.0):
             return "SegNet-MTAN"
         case TimmModel(model="resnet50", output_stride=8) if adapters == {DeepLab()}:
-            return "DeepLab on ResNet-50"
+            return f"DeepLab on {_start(backbone)}ResNet-50"
         case OfficeResNet(model="resnet18", width=512, dropout=0.5):
-            return "ResNet-18 and a layer"
+            return f"{_start(backbone)}ResNet-18 and a layer"
         case FieldEmbedding(embedding=128, hidden=(512, 256)) if isinstance(recipe.router, MMoE):
             return "MMoE of embeddings"
     return f"{type(backbone).__name__} with the options of the recipe"
+
+
+def _start(backbone: TimmModel | OfficeResNet) -> str:
+    return "pretrained " if backbone.download or backbone.weights is not None else ""
 
 
 def selection_of(recipe: Recipe) -> str:
@@ -102,6 +136,13 @@ def differences(table: PublishedTable, protocol: TrainingProtocol, measured: set
     lines = [f"{name}: got {one}, published {other}" for name, one, other in pairs if one != other]
     if not protocol.complete:
         lines.append("data: got a part of it, published the whole")
+    if not protocol.split:
+        lines.append("data: got a random split, published the lists of LibMTL (`data.lists`)")
+    if table.recipe:
+        published = published_settings(table.recipe)
+        other = [name for name, value in published.items() if protocol.settings[name] != value]
+        if other:
+            lines.append(f"settings: got other {', '.join(other)} than the recipe {table.recipe}")
     missing = [name for name in table.metrics if name not in measured]
     if missing:
         lines.append(f"metrics: the run did not measure {', '.join(missing[:3])}, so that its "

@@ -47,7 +47,8 @@ class PublishedTable:
     """Rows of one protocol: network, batch, epochs, rule of selection, and definition of delta-m.
 
     `metrics` are the names of the columns in mtlkit, multiplied by `scale` in print. `variant` is
-    the part of a source that the table is about. `averages` states the averages of the code.
+    the part of a source that the table is about, and `recipe` the recipe of its protocol.
+    `averages` states the averages of the code.
     """
 
     name: str
@@ -67,6 +68,7 @@ class PublishedTable:
     higher: tuple[bool, ...]
     rows: tuple[PublishedRow, ...]
     variant: str = ""
+    recipe: str = ""
     folded: bool = False  # the columns are too many to be shown
 
     @property

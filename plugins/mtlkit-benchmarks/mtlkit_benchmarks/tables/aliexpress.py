@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtlkit.data import Categorical, Data, InputSpec, Loading, Split
+from mtlkit.data import ClassTarget, Data, InputSpec, Labels, Loading, Split
 from mtlkit.plugins import DataError, one_of
 from mtlkit_benchmarks.trees.files import readable
 from mtlkit_benchmarks.trees.layout import Layout, TreePart
@@ -26,39 +26,61 @@ FIELDS = 16
 LABELS = ("click", "conversion")
 """The last two columns."""
 
+BLOCK = 16
+"""Number of lines from one known position in a file to the next."""
+
 
 @attrs.frozen(eq=False)
 class CsvRows:
-    """Lines of a table by index, whose positions in bytes are `starts`; read on access.
+    """Lines of a table by index, read on access; `starts` are the bytes of each 16th line.
 
     The inputs are `ids` (N, 16), with `offsets` added so that no two fields share an id, and
-    `numbers` (N, P).
+    `numbers` (N, P). They are those of the lines `places`, or of all `count` lines.
     """
 
     path: Path
     starts: Tensor
+    count: int
     offsets: Tensor
+    places: Tensor | None = None
 
     def __len__(self) -> int:
-        return len(self.starts)
+        return self.count if self.places is None else len(self.places)
 
     def __getitem__(self, index: Tensor, /) -> Mapping[str, Tensor]:
+        places = index if self.places is None else self.places[index]
         rows = []
         with readable(self.path), self.path.open("rb") as file:
-            for start in self.starts[index].tolist():
-                file.seek(start)
+            for place in places.tolist():
+                file.seek(int(self.starts[place // BLOCK]))
+                for _ in range(place % BLOCK):
+                    file.readline()
                 rows.append(np.array(file.readline().split(b","), dtype=np.float64))
         values = torch.from_numpy(np.stack(rows))
         ids = values[:, 1 : 1 + FIELDS].long() + self.offsets
         return {"ids": ids, "numbers": values[:, 1 + FIELDS : -len(LABELS)].float()}
 
 
+@attrs.frozen(eq=False)
+class ByteCodes:
+    """Codes (N,) in int64 that are stored as bytes."""
+
+    stored: Tensor
+
+    def __len__(self) -> int:
+        return len(self.stored)
+
+    def __getitem__(self, index: Tensor, /) -> Tensor:
+        return self.stored[index].long()
+
+
 @attrs.frozen
 class TableScan:
-    """The start of each line of a table, the labels, and the largest ids, read in one pass."""
+    """The start of each 16th line of a table, the labels, and the largest ids, in one pass."""
 
     starts: Tensor
-    labels: Mapping[str, Tensor]
+    labels: Mapping[str, ByteCodes]
+    count: int
     largest: tuple[int, ...]
     numbers: int
 
@@ -69,7 +91,8 @@ class AliExpress(WithoutValidation):
 
     `folder` has ``AliExpress_COUNTRY/{train,test}.csv`` with a header: an id, 16 ids of categories,
     numbers, click and conversion. The sizes of the vocabularies are those of both files together.
-    Lines are read on access, so that memory holds 24 bytes for each.
+    Lines are read on access: memory holds 3 bytes for each, and 8 more if some of those for
+    training are for validation.
     """
 
     folder: Path = Path("aliexpress")
@@ -97,12 +120,12 @@ class AliExpress(WithoutValidation):
         offsets = sizes.cumsum(0) - sizes
         splits = {
             name: Split(
-                inputs=CsvRows(files[name], table.starts, offsets),
+                inputs=CsvRows(files[name], table.starts, table.count, offsets),
                 columns={
-                    label: Categorical(codes, ("no", "yes"))
+                    label: Labels(ClassTarget(names=("no", "yes")), codes)
                     for label, codes in table.labels.items()
                 },
-                ids=Numbered(name, len(table.starts)),
+                ids=Numbered(name, table.count),
             )
             for name, table in scans.items()
         }
@@ -111,6 +134,27 @@ class AliExpress(WithoutValidation):
             "numbers": InputSpec(shape=(scans["train"].numbers,)),
         }
         return Data(train=splits["train"], test=splits["test"], inputs=specs)
+
+    def _divided(self, train: Split, fraction: float) -> tuple[Split, Split]:
+        # by number, because the names of all rows take too much memory
+        count, held = len(train), round(fraction * len(train))
+        if held == 0:
+            raise DataError(f"validation: {fraction} of {count} rows is less than one; use 0")
+        random = torch.Generator().manual_seed(self.seed)
+        chosen = torch.zeros(count, dtype=torch.bool)
+        chosen[torch.randperm(count, generator=random, dtype=torch.int32)[:held].long()] = True
+        return _part(train, ~chosen), _part(train, chosen)
+
+
+def _part(split: Split, chosen: Tensor) -> Split:
+    places = chosen.nonzero().flatten()
+    assert isinstance(split.inputs, CsvRows)
+    assert isinstance(split.ids, Numbered)
+    return Split(
+        inputs=attrs.evolve(split.inputs, places=places),
+        columns={name: column.subset(places) for name, column in split.columns.items()},
+        ids=attrs.evolve(split.ids, places=places),
+    )
 
 
 def scan(path: Path) -> TableScan:
@@ -135,16 +179,18 @@ def scan(path: Path) -> TableScan:
                     f"which the ids are at least 0 and the last two 0 or 1"
                 )
             np.maximum(largest, ids, out=largest)
-            starts.append(position)
+            if len(labels[0]) % BLOCK == 0:
+                starts.append(position)
             for known, flag in zip(labels, flags, strict=True):
                 known.append(int(flag))
             position += len(line)
     if not starts:
         raise DataError(f"{path}: has no row")
-    codes = [torch.frombuffer(known, dtype=torch.int8).long() for known in labels]
+    codes = [ByteCodes(torch.frombuffer(known, dtype=torch.int8)) for known in labels]
     return TableScan(
         torch.frombuffer(starts, dtype=torch.int64),
         dict(zip(LABELS, codes, strict=True)),
+        len(labels[0]),
         tuple(largest.tolist()),
         columns - 1 - FIELDS - len(LABELS),
     )

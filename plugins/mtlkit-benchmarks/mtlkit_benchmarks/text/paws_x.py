@@ -195,7 +195,7 @@ class _WordPieces:
 
 def wordpiece_encoder(path: Path, length: int) -> tuple[int, Encoder]:
     """Return the size of a WordPiece vocabulary, and the encoder of two sentences."""
-    tokenizers = optional("tokenizers")
+    tokenizers = optional("tokenizers", "text")
     lowercase = "uncased" in path.name
     tokenizer = tokenizers.BertWordPieceTokenizer(str(path), lowercase=lowercase)
     tokenizer.enable_truncation(length)

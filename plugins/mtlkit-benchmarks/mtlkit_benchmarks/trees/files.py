@@ -82,8 +82,8 @@ def variable(path: Path, variables: dict[str, Any], name: str) -> NDArray[Any]:
     return np.asarray(variables[name])
 
 
-def optional(module: str) -> Any:
-    """Return a module of the extra ``official``; `MissingExtraError` if it is not installed."""
+def optional(module: str, extra: str = "official") -> Any:
+    """Return a module of an `extra` of the package; `MissingExtraError` if it is not installed."""
     from importlib import import_module
 
     try:
@@ -91,7 +91,7 @@ def optional(module: str) -> Any:
     except ImportError as cause:
         raise MissingExtraError(
             f"reading this data set needs {module.partition('.')[0]}: "
-            f"pip install 'mtlkit-benchmarks[official]'"
+            f"pip install 'mtlkit-benchmarks[{extra}]'"
         ) from cause
 
 

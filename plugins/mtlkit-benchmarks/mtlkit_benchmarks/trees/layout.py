@@ -31,6 +31,11 @@ class TreePart:
         """The expected number of files in words."""
         return "at least 1" if self.count is None else f"{self.count:,}"
 
+    def state(self, number: int) -> str:
+        """Return in a word how `number` files differ from the expected number."""
+        too_many = self.count is not None and number > self.count
+        return "too many" if too_many else "partly" if number else "missing"
+
     def fault(self, folder: Path, *, complete: bool) -> str | None:
         """Return the difference of `folder` from the part, or None."""
         _, number = self.found(folder)

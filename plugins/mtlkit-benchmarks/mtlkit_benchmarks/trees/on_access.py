@@ -38,19 +38,22 @@ class OnAccess:
             return torch.stack(list(pool.map(self.read, items)))
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Numbered(Sequence[str]):
     """The ids ``PREFIX 0``, ``PREFIX 1``, ... of `size` samples, without a list of them.
 
-    >>> list(Numbered("train", 2))
-    ['train 0', 'train 1']
+    With `places` (N,) they are those of the samples with these numbers alone.
+
+    >>> list(Numbered("train", 2)), list(Numbered("train", 9, torch.tensor([4, 7])))
+    (['train 0', 'train 1'], ['train 4', 'train 7'])
     """
 
     prefix: str
     size: int
+    places: Tensor | None = None
 
     def __len__(self) -> int:
-        return self.size
+        return self.size if self.places is None else len(self.places)
 
     @overload
     def __getitem__(self, index: int) -> str: ...
@@ -58,10 +61,9 @@ class Numbered(Sequence[str]):
     def __getitem__(self, index: slice) -> Sequence[str]: ...
     def __getitem__(self, index: int | slice) -> str | Sequence[str]:
         if isinstance(index, slice):
-            return [self[number] for number in range(*index.indices(self.size))]
-        if not -self.size <= index < self.size:
-            raise IndexError(index)
-        return f"{self.prefix} {index % self.size}"
+            return [self[number] for number in range(*index.indices(len(self)))]
+        place = range(len(self))[index]
+        return f"{self.prefix} {place if self.places is None else int(self.places[place])}"
 
     def __iter__(self) -> Iterator[str]:
-        return (f"{self.prefix} {number}" for number in range(self.size))
+        return map(self.__getitem__, range(len(self)))

@@ -11,6 +11,7 @@ import torch
 from mtlkit.data import Data, DataSource, Loading, RandomSplit, Split, split_samples
 from mtlkit.plugins import DataError
 from mtlkit_benchmarks.trees.layout import Layout
+from mtlkit_benchmarks.trees.on_access import Numbered
 
 
 @attrs.frozen(kw_only=True)
@@ -82,14 +83,20 @@ class WithoutValidation(OfficialTree):
             return data
         if self.validation == "test":
             return attrs.evolve(data, validation=renamed(data.test, "validation"))
-        split = RandomSplit(validation=self.validation, test=0.0, seed=self.seed)
-        parts = {
-            name: data.train.subset(torch.tensor(index))
-            for name, index in split_samples(split, data.train.ids, None).items()
-        }
-        return attrs.evolve(data, train=parts["train"], validation=parts["validation"])
+        train, validation = self._divided(data.train, self.validation)
+        return attrs.evolve(data, train=train, validation=validation)
+
+    def _divided(self, train: Split, fraction: float) -> tuple[Split, Split]:
+        """Return the samples that stay for training, and a `fraction` of them for validation."""
+        split = RandomSplit(validation=fraction, test=0.0, seed=self.seed)
+        indices = split_samples(split, train.ids, None)
+        kept, held = (train.subset(torch.tensor(indices[name])) for name in ("train", "validation"))
+        return kept, held
 
 
 def renamed(split: Split, prefix: str) -> Split:
     """Return the samples of `split` under ids that begin with `prefix`."""
-    return attrs.evolve(split, ids=[f"{prefix}/{name}" for name in split.ids])
+    ids = split.ids
+    if isinstance(ids, Numbered):
+        return attrs.evolve(split, ids=attrs.evolve(ids, prefix=f"{prefix}/{ids.prefix}"))
+    return attrs.evolve(split, ids=[f"{prefix}/{name}" for name in ids])
