@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Callable
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -83,12 +84,16 @@ def attach(
 
     A stub imports a name from a module of the package (``from .cagrad import CAGrad as CAGrad``) or
     re-exports a name of another package by its absolute path. An unknown name raises an
-    `AttributeError` that suggests its namespace, or the closest public name:
+    `AttributeError`, or in ``from ... import`` an `ImportError`, that suggests its namespace or the
+    closest public name:
 
     >>> import mtlkit
     >>> mtlkit.CAGrad
     Traceback (most recent call last):
     AttributeError: module 'mtlkit' has no public name 'CAGrad'; use mtlkit.weightings.CAGrad
+    >>> from mtlkit.weightings import NashMtl
+    Traceback (most recent call last):
+    ImportError: module 'mtlkit.weightings' has no public name 'NashMtl'; did you mean 'NashMTL'?
     """
     targets = _targets(Path(file).with_suffix(".pyi"))
     names = sorted(targets)
@@ -96,7 +101,11 @@ def attach(
     def get(name: str) -> Any:
         if name not in targets:
             hint = _hint(name, names)
-            raise AttributeError(f"module {package!r} has no public name {name!r}{hint}")
+            message = f"module {package!r} has no public name {name!r}{hint}"
+            # ``from ... import`` would replace the message of an AttributeError
+            if hint and _in_from_import(package) and not find_spec(f"{package}.{name}"):
+                raise ImportError(message, name=package)
+            raise AttributeError(message)
         module, _, attribute = targets[name].partition(":")
         value = importlib.import_module(module, package)
         if attribute:
@@ -130,6 +139,15 @@ def _targets(stub: Path) -> dict[str, str]:
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
+
+
+def _in_from_import(package: str) -> bool:
+    """Return whether ``from ... import`` looks up the name, and not an attribute access."""
+    frame = sys._getframe(1)
+    while frame.f_back and frame.f_globals["__name__"] in (__name__, package):
+        frame = frame.f_back
+    name: str = frame.f_globals["__name__"]
+    return name == "importlib._bootstrap"
 
 
 def _hint(name: str, names: list[str]) -> str:

@@ -26,7 +26,7 @@ class TrainedModel(EvaluationContext):
     Predictions are computed in evaluation mode in float32, without autocast, so that they do not
     depend on the precision of training. Labels in `Data.open_labels` may have classes that are
     absent from training in all splits except training and validation. Predictions of splits are
-    kept up to `CACHED_BYTES` in all; those of more are computed again when they are asked for.
+    kept up to `CACHED_BYTES` in all; those of more are computed again at each use.
     """
 
     def __init__(

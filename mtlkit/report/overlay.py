@@ -39,7 +39,7 @@ def legend(chart: Chart) -> dict[str, Style]:
 def overlay(name: str, chart: Chart, others: Mapping[str, Chart]) -> Chart:
     """Return `chart` of the run `name` with the series of the same chart of other runs.
 
-    Charts with one series each tell the runs apart by color; others by dashes. A series that
+    The runs differ by color in charts of one series, and by dashes in others. A series that
     another run repeats exactly, such as a baseline without a model, is drawn once.
     """
     if not others:

@@ -1,4 +1,4 @@
-"""WantedPictures of a report for the loggers that ask for them."""
+"""Pictures of a report for the loggers that want them."""
 
 import base64
 
@@ -11,7 +11,7 @@ from mtlkit.runs.storage.folder import RunFolder
 
 
 def log_pictures(folder: RunFolder, recipe: Recipe, step: int) -> None:
-    """Pass the charts, and if asked the images, of the report to loggers, as PNG by name."""
+    """Pass the charts, and if a logger wants them the images, of the report to loggers as PNG."""
     asking = [one for one in recipe.train.loggers if one.pictures is not WantedPictures.NONE]
     if not asking:
         return

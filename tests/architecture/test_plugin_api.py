@@ -3,6 +3,8 @@
 import ast
 import importlib
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -173,3 +175,26 @@ def test_no_public_name_is_that_of_a_module(namespace):
     folder = Path(importlib.import_module(namespace).__file__).parent
     modules = {path.stem for path in folder.glob("*.py")}
     assert not PLUGIN_API[namespace] & modules
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("from mtlkit import CAGrad", "name 'CAGrad'; use mtlkit.weightings.CAGrad"),
+        ("from mtlkit import MMOE", "name 'MMOE'; did you mean mtlkit.routers.MMoE?"),
+        ("from mtlkit.weightings import CAGard", "name 'CAGard'; did you mean 'CAGrad'?"),
+        ("from mtlkit import zzzz", "cannot import name 'zzzz' from 'mtlkit'"),
+    ],
+)
+def test_an_import_of_an_unknown_name_suggests_one(line, message):
+    with pytest.raises(ImportError, match=re.escape(message)):
+        exec(line)
+
+
+def test_a_module_that_is_not_public_is_still_imported_from_its_package():
+    done = subprocess.run(
+        [sys.executable, "-c", "from mtlkit import checksums; from mtlkit.plugins import hooks"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr

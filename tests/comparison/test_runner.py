@@ -208,10 +208,10 @@ def test_what_the_study_says_of_itself(bench, made):
     assert [method.name for method in again.methods] == study["methods"]
 
 
-def test_a_task_with_strangers_in_the_test_needs_another_metric(bench):
+def test_a_task_with_unseen_test_values_needs_another_metric(bench):
     problem = "{recipe: recipe.yaml, set: [data.open=true]}"
     comparison = bench.load(SMALL.replace("recipe.yaml", problem))
-    with pytest.raises(DataError, match="the label 'sign' of the task 'sign' has strangers in the"):
+    with pytest.raises(DataError, match="'sign' of the task 'sign' has test values unseen in"):
         bench.run(comparison)
     judged = problem.replace("]}", "], primary_metrics: {sign: sign/accuracy}}")
     folder = bench.run(bench.load(SMALL.replace("recipe.yaml", judged)))

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     "--devices",
     metavar="LIST",
     default="",
-    help="Where runs compute, in turn: cuda:0,cuda:1 or cpu; by default as the recipes say.",
+    help="Where runs compute, in turn: cuda:0,cuda:1 or cpu; by default the recipes' devices.",
 )
 @click.option(
     "--on",
@@ -70,7 +70,7 @@ def compare(
     cache: Path,
     quiet: bool,
 ) -> None:
-    """Compare weightings as the file WHAT says, or two finished runs or studies, WHAT and OTHER.
+    """Compare weightings by the file WHAT, or two finished runs or studies, WHAT and OTHER.
 
     Ctrl-C stops all runs at a checkpoint; the same command continues with them, as after any crash.
     """

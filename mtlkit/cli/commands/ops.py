@@ -82,7 +82,7 @@ def list_ops() -> None:
 @click.option("--reduction", default="mean", show_default=True,
               type=click.Choice(REDUCTIONS), help="What becomes of the losses.")  # fmt: skip
 @click.option("--forward-only", is_flag=True, help="Nothing is differentiated.")
-@click.option("--use", "argument", metavar="NAME", help="Ask for this implementation.")
+@click.option("--use", "argument", metavar="NAME", help="Use this implementation.")
 def explain(
     op: str,
     rows: int,

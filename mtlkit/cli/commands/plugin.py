@@ -164,10 +164,10 @@ def plugin() -> None:
 
 def _family_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add an option for each family, and one for hooks."""
-    text = "Show hooks that observe runs."
+    text = "Add hooks that observe runs."
     command = click.option(f"--{HOOKS}", is_flag=True, help=text)(command)
     for family in reversed(FAMILIES):
-        text = f"Show an example of {family.plural}."
+        text = f"Add an example of {family.plural}."
         command = click.option(f"--{option_of(family)}", is_flag=True, help=text)(command)
     return command
 

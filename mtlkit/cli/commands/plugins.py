@@ -72,7 +72,7 @@ def _provided(catalog: Catalog, record: PluginRecord) -> Iterator[str]:
 @plugins.command()
 @click.argument("name")
 def why(name: str) -> None:
-    """Say where NAME comes from: a component, a plugin's namespace, or a plugin's command."""
+    """Show where NAME comes from: a component, a plugin's namespace, or a plugin's command."""
 
     catalog = current_catalog()
     installed = {plugin.namespace: plugin for plugin in installed_plugins()}

@@ -87,8 +87,8 @@ def _require_test_label(name: str, task: str, label: str, data: Data) -> None:
     advice = f"name another metric: `problems: {{{name}: {{primary_metrics: {{{task}: METRIC}}}}}}`"
     if label in data.open_labels:
         raise DataError(
-            f"problems.{name}: the label {label!r} of the task {task!r} has strangers in the test; "
-            f"{advice}"
+            f"problems.{name}: the label {label!r} of the task {task!r} has test values unseen in "
+            f"training; {advice}"
         )
     if data.test is None or not data.test.column(label).present().any():
         raise DataError(

@@ -3,7 +3,7 @@
 The operating system releases it when its holder ends, so no lock is ever stale. Not every shared
 file system has such locks between machines. A study therefore also keeps a file with the process
 and the machine of its holder, created exclusively, which works on every file system. If its holder
-dies, the file stays: a process of the same machine replaces it, another machine cannot know.
+dies, the file stays: a process of the same machine replaces it, one of another cannot detect it.
 """
 
 from collections.abc import Callable, Iterator

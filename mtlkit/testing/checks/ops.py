@@ -51,7 +51,7 @@ def errors(values: Tensor, truth: Tensor) -> tuple[float, float]:
 
 def says_what_it_is_of(subject: Subject) -> None:
     """It builds an implementation of an op that exists, or an op, and estimates its cost."""
-    require(bool(subject.entry.summary), "it was added without a summary; say it in a few words")
+    require(bool(subject.entry.summary), "it was added without a summary; add one of a few words")
     for impl in implementations_of(subject):
         small, large = (Request(rows, 64, 1000) for rows in (64, 4096))
         reason = impl.refuses(small)
@@ -223,7 +223,7 @@ def can_be_traced(subject: Subject) -> None:
 
 
 def can_be_exported(subject: Subject) -> None:
-    """torch.export takes it, and what it gives says the same."""
+    """torch.export accepts it, and the exported program returns the same."""
     done = set[str]()
     for label, name, trial in trials_of(subject):
         inputs = [tensor.detach() for tensor in leaves(trial.inputs, torch.float32)]

@@ -103,7 +103,7 @@ class Heartbeat:
 
     @contextmanager
     def telling(self) -> Iterator[None]:
-        """Tell the other processes of an error in the body, which is raised as in `explaining`."""
+        """Report an error in the body to the other processes, and raise it as in `explaining`."""
         try:
             with self.explaining():
                 yield

@@ -104,7 +104,7 @@ class Ranks:
         return nullcontext() if self.heartbeat is None else self.heartbeat.explaining()
 
     def joint_step(self) -> AbstractContextManager[None]:
-        """Tell the heartbeat that the body is an update, or a wait for other processes."""
+        """Mark the body, for the heartbeat, as an update or a wait for other processes."""
         return nullcontext() if self.heartbeat is None else self.heartbeat.joint_step()
 
     def wait(self) -> None:

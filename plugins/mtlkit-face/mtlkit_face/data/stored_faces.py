@@ -49,7 +49,7 @@ class StoredFaces:
         return pixels
 
     def encoded_sizes(self) -> npt.NDArray[np.integer] | None:
-        """Return the sizes (N,) of the images, if the store knows them."""
+        """Return the sizes (N,) of the images, if the store has them."""
         return self.images.encoded_sizes()
 
 
