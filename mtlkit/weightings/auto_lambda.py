@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlkit.component import Problem, above, member_of
 from mtlkit.task_types import LossTerm, Role
@@ -63,14 +63,11 @@ class AutoLambdaWeights(LookaheadWeighting):
     clamped at 0.
     """
 
-    values: Tensor
-    main: Tensor
-
     def __init__(self, config: AutoLambda, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
-        self.register_buffer("values", torch.full((len(terms),), config.start))
+        self.values = nn.Buffer(torch.full((len(terms),), config.start))
         main = [float(term.role is Role.MAIN) for term in terms]
-        self.register_buffer("main", torch.tensor(main), persistent=False)
+        self.main = nn.Buffer(torch.tensor(main), persistent=False)
         self.adam = AdamState(len(terms), config.learning_rate)
 
     def current_weights(self, indices: Tensor) -> Tensor:

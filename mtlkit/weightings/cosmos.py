@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlkit.component import Problem, above, at_least_number, each
 from mtlkit.task_types import LossTerm
@@ -46,13 +46,11 @@ class COSMOSWeights(BatchLossWeighting):
     With unit vectors u of r and v of L that is r - lambda (u - (u . v) v) / |L|.
     """
 
-    preferences: Tensor
-
     def __init__(self, config: COSMOS, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.penalty = config.penalty
         preferences = preference_vector(config.preferences, terms, 1 / len(terms))
-        self.register_buffer("preferences", preferences)
+        self.preferences = nn.Buffer(preferences)
 
     def weights(self, stats: UpdateStats) -> Tensor:
         preferences = self.preferences[stats.indices]

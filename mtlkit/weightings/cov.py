@@ -6,7 +6,7 @@ Coefficient of Variations", WACV 2021.
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlkit.component import below, optional
 from mtlkit.task_types import LossTerm
@@ -42,16 +42,13 @@ class CoVWeights(BatchLossWeighting, RequiresPositiveLosses):
     all updates equally, or decay exponentially with `decay`.
     """
 
-    losses: Tensor
-    ratios: Tensor
-    variance: Tensor
-    updates: Tensor
-
     def __init__(self, decay: float | None, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.decay = decay
-        for name in ("losses", "ratios", "variance", "updates"):
-            self.register_buffer(name, torch.zeros(len(terms)))
+        self.losses = nn.Buffer(torch.zeros(len(terms)))
+        self.ratios = nn.Buffer(torch.zeros(len(terms)))
+        self.variance = nn.Buffer(torch.zeros(len(terms)))
+        self.updates = nn.Buffer(torch.zeros(len(terms)))
 
     def weights(self, stats: UpdateStats) -> Tensor:
         at, losses = stats.indices, positive(stats.losses)

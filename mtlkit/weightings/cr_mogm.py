@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlkit.component import Problem, below
 from mtlkit.task_types import LossTerm
@@ -54,9 +54,6 @@ class CRMOGM(GradientWeighting):
 class CRMOGMWeights(GramianWeighting):
     """Weights a w_before + (1 - a) w, with another weighting's w (algorithm 1); w at first."""
 
-    values: Tensor
-    updates: Tensor
-
     def __init__(self, config: CRMOGM, terms: tuple[LossTerm, ...], features: int) -> None:
         super().__init__()
         inner = config.of.build(terms, features)
@@ -64,8 +61,8 @@ class CRMOGMWeights(GramianWeighting):
             raise TypeError(f"{type(config.of).__name__}.build must return a GramianWeighting")
         self.of = inner
         self.momentum = config.momentum
-        self.register_buffer("values", torch.zeros(len(terms)))
-        self.register_buffer("updates", torch.zeros(len(terms)))
+        self.values = nn.Buffer(torch.zeros(len(terms)))
+        self.updates = nn.Buffer(torch.zeros(len(terms)))
 
     def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
         at = stats.indices

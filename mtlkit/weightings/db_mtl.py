@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlkit.component import Problem, at_least_number, below
 from mtlkit.task_types import LossTerm
@@ -84,17 +84,14 @@ class DBMTLDirection(StatefulJacobian, LogHeads):
     the authors' code. This start shortens the direction of the first updates.
     """
 
-    means: Tensor
-    updates: Tensor
-
     def __init__(self, config: DBMTL, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.momentum, self.decay = config.momentum, config.momentum_decay
-        self.register_buffer("means", torch.zeros(len(terms), 0))
-        self.register_buffer("updates", torch.zeros(len(terms)))
+        self.means = nn.Buffer(torch.zeros(len(terms), 0))
+        self.updates = nn.Buffer(torch.zeros(len(terms)))
 
     def allocate(self, elements: int) -> None:
-        self.means = self.means.new_zeros(len(self.means), elements)
+        self.means = nn.Buffer(self.means.new_zeros(len(self.means), elements))
 
     def forward(self, jacobian: Tensor, stats: UpdateStats) -> Direction:
         at = stats.indices

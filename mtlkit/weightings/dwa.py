@@ -6,7 +6,7 @@ Attention", CVPR 2019.
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlkit.component import above
 from mtlkit.task_types import LossTerm
@@ -44,16 +44,12 @@ class DWAWeights(BatchLossWeighting, RequiresPositiveLosses):
     r = 1, so weights are equal in the first two epochs.
     """
 
-    totals: Tensor
-    before: Tensor
-    rate: Tensor
-
     def __init__(self, temperature: float, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.temperature = temperature
-        self.register_buffer("totals", torch.zeros(2, len(terms)))  # sums and counts of this epoch
-        self.register_buffer("before", torch.zeros(len(terms)))  # means of the last epoch; 0: none
-        self.register_buffer("rate", torch.ones(len(terms)))
+        self.totals = nn.Buffer(torch.zeros(2, len(terms)))  # sums and counts of this epoch
+        self.before = nn.Buffer(torch.zeros(len(terms)))  # means of the last epoch; 0: none
+        self.rate = nn.Buffer(torch.ones(len(terms)))
 
     def weights(self, stats: UpdateStats) -> Tensor:
         if stats.step.opens_epoch:

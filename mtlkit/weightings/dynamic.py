@@ -92,9 +92,6 @@ class FeatureGate(nn.Module):
     `units` (G,) divide the weights: the loss at chance level if losses are normalized, or 1.
     """
 
-    indices: Tensor
-    units: Tensor
-
     def __init__(
         self,
         terms: tuple[LossTerm, ...],
@@ -111,9 +108,9 @@ class FeatureGate(nn.Module):
         nn.init.zeros_(self.linear.weight)  # every gate starts from equal weights
         nn.init.zeros_(self.linear.bias)
         # buffers avoid a copy to the device in every step
-        self.register_buffer("indices", torch.tensor(indices), persistent=False)
+        self.indices = nn.Buffer(torch.tensor(indices), persistent=False)
         units = [chance_loss(terms[index]) if normalize else 1.0 for index in indices]
-        self.register_buffer("units", torch.tensor(units), persistent=False)
+        self.units = nn.Buffer(torch.tensor(units), persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the weights (G, N) of the gated terms, from shared features (N, D)."""
@@ -205,16 +202,14 @@ class ReleasedDynamicWeights(MeanDynamicWeights):
     with the full `total`, whatever the gate's weights are.
     """
 
-    totals: Tensor
-
     def __init__(self, config: Dynamic, terms: tuple[LossTerm, ...], features: int) -> None:
         super().__init__(config, terms, features)
         totals = {
             Role.SIDE: config.total,
             Role.MAIN: config.main_total if config.gate_main else 1.0,
         }
-        self.register_buffer(
-            "totals", torch.tensor([totals[term.role] for term in terms]), persistent=False
+        self.totals = nn.Buffer(
+            torch.tensor([totals[term.role] for term in terms]), persistent=False
         )
 
     def scale(self, weights: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlkit.component import Problem, above, each
 from mtlkit.task_types import LossTerm
@@ -60,12 +60,10 @@ class EPOWeights(GramianWeighting, RequiresPositiveLosses):
     [1.0, 0.0]
     """
 
-    preferences: Tensor
-
     def __init__(self, config: EPO, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.tolerance = config.tolerance
-        self.register_buffer("preferences", preference_vector(config.preferences, terms, 1.0))
+        self.preferences = nn.Buffer(preference_vector(config.preferences, terms, 1.0))
 
     def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
         preferences = self.preferences[stats.indices].to(gramian)

@@ -6,7 +6,7 @@ Zhao, "Robust Multi-Task Learning with Excess Risks", ICML 2024.
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlkit.component import above, member_of
 from mtlkit.task_types import LossTerm
@@ -44,19 +44,15 @@ class ExcessMTLDirection(StatefulJacobian):
     excess risk of the task (section 3.2). Weights start equal and sum to 1.
     """
 
-    squares: Tensor
-    first: Tensor
-    values: Tensor
-
     def __init__(self, rate: float, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.rate = rate
-        self.register_buffer("squares", torch.zeros(len(terms), 0))
-        self.register_buffer("first", torch.zeros(len(terms)))  # 0: no estimate yet
-        self.register_buffer("values", torch.full((len(terms),), 1 / len(terms)))
+        self.squares = nn.Buffer(torch.zeros(len(terms), 0))
+        self.first = nn.Buffer(torch.zeros(len(terms)))  # 0: no estimate yet
+        self.values = nn.Buffer(torch.full((len(terms),), 1 / len(terms)))
 
     def allocate(self, elements: int) -> None:
-        self.squares = self.squares.new_zeros(len(self.squares), elements)
+        self.squares = nn.Buffer(self.squares.new_zeros(len(self.squares), elements))
 
     def forward(self, jacobian: Tensor, stats: UpdateStats) -> Direction:
         at = stats.indices

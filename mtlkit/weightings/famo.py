@@ -6,7 +6,7 @@ NeurIPS 2023.
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlkit.component import above, at_least_number
 from mtlkit.task_types import LossTerm
@@ -48,11 +48,9 @@ class FAMOWeights(BatchLossWeighting, AfterStep, RequiresPositiveLosses):
     Adam with L2 decay, as in the authors' code (the paper has plain gradient descent).
     """
 
-    logits: Tensor
-
     def __init__(self, config: FAMO, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
-        self.register_buffer("logits", torch.zeros(len(terms)))
+        self.logits = nn.Buffer(torch.zeros(len(terms)))
         self.adam = AdamState(len(terms), config.learning_rate, config.decay)
 
     def weights(self, stats: UpdateStats) -> Tensor:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 import torch
-from torch import Tensor
+from torch import nn
 
 from mtlkit.component import Problem, at_least_number, each
 from mtlkit.task_types import LossTerm
@@ -32,11 +32,9 @@ class Fixed(Weighting):
 class FixedWeights(LossWeighting):
     """Sum of w_t L_t with constant weights w (T,)."""
 
-    weights: Tensor
-
     def __init__(self, weights: Sequence[float]) -> None:
         super().__init__()
-        self.register_buffer("weights", torch.tensor(weights))
+        self.weights = nn.Buffer(torch.tensor(weights))
 
     def forward(self, losses: StepLosses) -> WeightedLoss:
         return WeightedLoss(self.weights @ losses.mean, self.weights)

@@ -6,7 +6,7 @@ Optimization for Multi-Task Alignment", NeurIPS 2024.
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlkit.component import above, at_least
 from mtlkit.task_types import LossTerm
@@ -45,12 +45,10 @@ class GO4AlignWeights(BatchLossWeighting, RequiresPositiveLosses):
     groups are the optimal ones, which in one dimension can be computed.
     """
 
-    values: Tensor
-
     def __init__(self, config: GO4Align, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.groups, self.rate = config.groups, config.rate
-        self.register_buffer("values", torch.full((len(terms),), 1 / len(terms)))
+        self.values = nn.Buffer(torch.full((len(terms),), 1 / len(terms)))
 
     def weights(self, stats: UpdateStats) -> Tensor:
         at, losses = stats.indices, positive(stats.losses)

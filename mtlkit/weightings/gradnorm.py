@@ -6,7 +6,7 @@ Normalization for Adaptive Loss Balancing in Deep Multitask Networks", ICML 2018
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlkit.component import above, at_least_number
 from mtlkit.task_types import LossTerm
@@ -45,14 +45,11 @@ class GradNormWeights(GramianWeighting, RequiresPositiveLosses):
     before the step.
     """
 
-    values: Tensor
-    first: Tensor
-
     def __init__(self, config: GradNorm, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.alpha, self.learning_rate = config.alpha, config.learning_rate
-        self.register_buffer("values", torch.ones(len(terms)))
-        self.register_buffer("first", torch.zeros(len(terms)))  # 0: no loss yet
+        self.values = nn.Buffer(torch.ones(len(terms)))
+        self.first = nn.Buffer(torch.zeros(len(terms)))  # 0: no loss yet
 
     def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
         at, losses = stats.indices, positive(stats.losses)

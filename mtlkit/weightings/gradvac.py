@@ -9,7 +9,7 @@ from operator import mul
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlkit.component import below
 from mtlkit.task_types import LossTerm
@@ -39,12 +39,10 @@ class GradVacWeights(GramianWeighting):
     cosines (eq. 5), initially 0. With targets of 0 it is PCGrad.
     """
 
-    targets: Tensor
-
     def __init__(self, rate: float, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.rate = rate
-        self.register_buffer("targets", torch.zeros(len(terms), len(terms)))
+        self.targets = nn.Buffer(torch.zeros(len(terms), len(terms)))
 
     def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
         if on_floats(gramian):

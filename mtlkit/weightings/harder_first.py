@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlkit.component import Problem, above, optional
 from mtlkit.task_types import LossTerm, Role
@@ -67,8 +67,6 @@ class HarderFirstWeights(WholeBatch, RequiresPositiveLosses):
     the value of the sum.
     """
 
-    units: Tensor
-
     def __init__(self, config: HarderFirst, terms: tuple[LossTerm, ...], features: int) -> None:
         super().__init__()
         self.terms = len(terms)
@@ -76,7 +74,7 @@ class HarderFirstWeights(WholeBatch, RequiresPositiveLosses):
             terms, Role.SIDE, config.total, features, normalize=config.normalize
         )
         units = [chance_loss(term) if config.normalize else 1.0 for term in terms]
-        self.register_buffer("units", torch.tensor(units), persistent=False)
+        self.units = nn.Buffer(torch.tensor(units), persistent=False)
 
     def summarize(self, losses: StepLosses) -> Tensor:
         return losses.mean.detach()

@@ -6,7 +6,7 @@ Wayne Zhang, "Towards Impartial Multi-task Learning", ICLR 2021.
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlkit.component import above, member_of
 from mtlkit.task_types import LossTerm
@@ -39,15 +39,12 @@ class IMTLWeights(GramianWeighting, WeightsHeads):
     exp(s_t) L_t - s_t (section 3.2), whose derivative is exp(s_t) L_t - 1.
     """
 
-    log_scale: Tensor
-    scales: Tensor
-
     def __init__(self, learning_rate: float, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.impartial = IMTLGWeights()
         self.adam = AdamState(len(terms), learning_rate)
-        self.register_buffer("log_scale", torch.zeros(len(terms)))
-        self.register_buffer("scales", torch.ones(len(terms)), persistent=False)
+        self.log_scale = nn.Buffer(torch.zeros(len(terms)))
+        self.scales = nn.Buffer(torch.ones(len(terms)), persistent=False)
 
     def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
         at = stats.indices

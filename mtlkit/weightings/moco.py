@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlkit.component import above, at_least_number, between, member_of, one_of
 from mtlkit.task_types import LossTerm
@@ -58,19 +58,15 @@ class MoCoDirection(StatefulJacobian):
     the paper does not define the start.
     """
 
-    tracked: Tensor
-    updates: Tensor
-    values: Tensor
-
     def __init__(self, config: MoCo, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.config = config
-        self.register_buffer("tracked", torch.zeros(len(terms), 0))
-        self.register_buffer("updates", torch.zeros(len(terms)))
-        self.register_buffer("values", torch.full((len(terms),), 1 / len(terms)))
+        self.tracked = nn.Buffer(torch.zeros(len(terms), 0))
+        self.updates = nn.Buffer(torch.zeros(len(terms)))
+        self.values = nn.Buffer(torch.full((len(terms),), 1 / len(terms)))
 
     def allocate(self, elements: int) -> None:
-        self.tracked = self.tracked.new_zeros(len(self.tracked), elements)
+        self.tracked = nn.Buffer(self.tracked.new_zeros(len(self.tracked), elements))
 
     def forward(self, jacobian: Tensor, stats: UpdateStats) -> Direction:
         at = stats.indices

@@ -6,7 +6,7 @@ Multi-Objective Learning: Optimization, Generalization and Conflict-Avoidance", 
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlkit.component import above, at_least_number, member_of
 from mtlkit.task_types import LossTerm
@@ -44,12 +44,10 @@ class MoDoWeights(DoubleSampling):
     Two draws make J1 J2' w an unbiased gradient; the Gramian of one draw is biased.
     """
 
-    values: Tensor
-
     def __init__(self, config: MoDo, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.rate, self.pull = config.rate, config.pull
-        self.register_buffer("values", torch.full((len(terms),), 1 / len(terms)))
+        self.values = nn.Buffer(torch.full((len(terms),), 1 / len(terms)))
 
     def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
         weights, total = normalized(self.values.to(gramian), stats.indices)

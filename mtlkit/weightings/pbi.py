@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlkit.component import Problem, above, at_least_number, each
 from mtlkit.task_types import LossTerm
@@ -53,14 +53,11 @@ class PBIWeights(BatchLossWeighting):
     tensor([0.0000, 1.4140])
     """
 
-    preferences: Tensor
-    ideal: Tensor
-
     def __init__(self, config: PBI, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.penalty = config.penalty
-        self.register_buffer("preferences", preference_vector(config.preferences, terms, 1.0))
-        self.register_buffer("ideal", preference_vector(config.ideal, terms, 0.0))
+        self.preferences = nn.Buffer(preference_vector(config.preferences, terms, 1.0))
+        self.ideal = nn.Buffer(preference_vector(config.ideal, terms, 0.0))
 
     def weights(self, stats: UpdateStats) -> Tensor:
         preferences = self.preferences[stats.indices]

@@ -6,7 +6,7 @@ Provable Stochastic Algorithms", NeurIPS 2023.
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlkit.component import above, at_least, at_least_number, below, member_of
 from mtlkit.task_types import LossTerm
@@ -47,13 +47,11 @@ class SDMGradWeights(DoubleSampling):
     (section 6.1), from its value in the previous update (algorithm 1).
     """
 
-    values: Tensor
-
     def __init__(self, config: SDMGrad, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.nearness, self.rate = config.nearness, config.rate
         self.momentum, self.steps = config.momentum, config.steps
-        self.register_buffer("values", torch.full((len(terms),), 1 / len(terms)))
+        self.values = nn.Buffer(torch.full((len(terms),), 1 / len(terms)))
 
     def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
         weights, total = normalized(self.values.to(gramian), stats.indices)

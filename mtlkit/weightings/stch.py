@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlkit.component import Problem, above, at_least_number, each
 from mtlkit.task_types import LossTerm
@@ -47,16 +47,13 @@ class STCHWeights(BatchLossWeighting):
     losses z and smoothing mu.
     """
 
-    preferences: Tensor
-    ideal: Tensor
-
     def __init__(self, config: STCH, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.smoothing = config.smoothing
         preferences = [config.preferences.get(term.name, 1 / len(terms)) for term in terms]
         ideal = [config.ideal.get(term.name, 0.0) for term in terms]
-        self.register_buffer("preferences", torch.tensor(preferences))
-        self.register_buffer("ideal", torch.tensor(ideal))
+        self.preferences = nn.Buffer(torch.tensor(preferences))
+        self.ideal = nn.Buffer(torch.tensor(ideal))
 
     def weights(self, stats: UpdateStats) -> Tensor:
         preferences = self.preferences[stats.indices]

@@ -7,7 +7,7 @@ multi-task code.
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlkit.component import above, at_least
 from mtlkit.task_types import LossTerm
@@ -52,14 +52,11 @@ class STCHLogWeights(BatchLossWeighting, RequiresPositiveLosses):
     nadir.
     """
 
-    sums: Tensor
-    counts: Tensor
-
     def __init__(self, config: STCHLog, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.smoothing, self.warmup = config.smoothing, config.warmup
-        self.register_buffer("sums", torch.zeros(len(terms)))
-        self.register_buffer("counts", torch.zeros(len(terms)))
+        self.sums = nn.Buffer(torch.zeros(len(terms)))
+        self.counts = nn.Buffer(torch.zeros(len(terms)))
 
     def weights(self, stats: UpdateStats) -> Tensor:
         at, losses = stats.indices, positive(stats.losses)
