@@ -100,12 +100,12 @@ def _interior(goal: Tensor, matrix: Tensor, lower: Tensor) -> Tensor:
         dy = torch.linalg.solve_ex(system, side)[0]
         dz = slope - a.T @ dy
         dx = ratios * (target - dz)
-        size, dual = _size(x, dx), _size(z, dz)
+        size, dual = step_size(x, dx), step_size(z, dz)
         steps = ((x, size * dx), (y, dual * dy), (z, dual * dz))
         x, y, z = (torch.where(done, value, value + step) for value, step in steps)
     return x[:count]
 
 
-def _size(values: Tensor, change: Tensor) -> Tensor:
+def step_size(values: Tensor, change: Tensor) -> Tensor:
     """Return 0.99 of the largest step that keeps `values` above zero, at most 1."""
     return (0.99 * torch.where(change < 0, -values / change, torch.inf).min()).clamp(max=1)
