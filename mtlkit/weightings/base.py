@@ -100,6 +100,17 @@ class GradientWeighting(Weighting):
         return False
 
 
+@attrs.frozen(kw_only=True)
+class CrossSampleWeighting(GradientWeighting):
+    """Options of a weighting that compares gradients of different samples, of all parameters."""
+
+    compares_samples = True
+
+    at: GradientLocation = attrs.field(
+        default=GradientLocation.PARAMETERS, validator=member_of(GradientLocation)
+    )
+
+
 def pairing_problems(
     weighting: Weighting,
     terms: Sequence[LossTerm],

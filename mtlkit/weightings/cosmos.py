@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mtlkit.component import Problem, above, at_least_number, each
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import Weighting
-from mtlkit.weightings.kinds import BatchLossWeighting, UpdateStats, WeightingModule
+from mtlkit.weightings.kinds import BatchLossWeighting, UpdateStats
 from mtlkit.weightings.solvers.preferences import preference_vector
 from mtlkit.weightings.term_checks import unknown_names
 
@@ -36,7 +36,7 @@ class COSMOS(Weighting):
     def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
         yield from unknown_names(self.preferences, terms, "preferences")
 
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "COSMOSWeights":
         return COSMOSWeights(self, terms)
 
 

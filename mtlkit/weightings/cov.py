@@ -11,13 +11,7 @@ from torch import Tensor, nn
 from mtlkit.component import below, optional
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import Weighting
-from mtlkit.weightings.kinds import (
-    BatchLossWeighting,
-    RequiresPositiveLosses,
-    UpdateStats,
-    WeightingModule,
-    positive,
-)
+from mtlkit.weightings.kinds import BatchLossWeighting, RequiresPositiveLosses, UpdateStats
 
 
 @attrs.frozen(kw_only=True)
@@ -31,7 +25,7 @@ class CoV(Weighting):
 
     decay: float | None = attrs.field(default=None, validator=optional(below(1)))
 
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "CoVWeights":
         return CoVWeights(self.decay, terms)
 
 
@@ -51,7 +45,7 @@ class CoVWeights(BatchLossWeighting, RequiresPositiveLosses):
         self.updates = nn.Buffer(torch.zeros(len(terms)))
 
     def weights(self, stats: UpdateStats) -> Tensor:
-        at, losses = stats.indices, positive(stats.losses)
+        at, losses = stats.indices, stats.positive_losses
         updates, mean = self.updates[at], self.ratios[at]
         std = self.variance[at].sqrt()
         variation = torch.where(updates >= 2, std / mean, torch.zeros_like(mean))

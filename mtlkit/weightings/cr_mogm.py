@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mtlkit.component import Problem, below
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import GradientLocation, GradientWeighting, HeadGradients
-from mtlkit.weightings.kinds import GramianWeighting, UpdateStats, WeightingModule
+from mtlkit.weightings.kinds import GramianWeighting, UpdateStats
 from mtlkit.weightings.mgda import MGDA
 
 
@@ -47,7 +47,7 @@ class CRMOGM(GradientWeighting):
                 )
         yield from self.of.problems(terms)
 
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "CRMOGMWeights":
         return CRMOGMWeights(self, terms, features)
 
 

@@ -11,13 +11,7 @@ from torch import Tensor, nn
 from mtlkit.component import above
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import Weighting
-from mtlkit.weightings.kinds import (
-    BatchLossWeighting,
-    RequiresPositiveLosses,
-    UpdateStats,
-    WeightingModule,
-    positive,
-)
+from mtlkit.weightings.kinds import BatchLossWeighting, RequiresPositiveLosses, UpdateStats
 
 
 @attrs.frozen(kw_only=True)
@@ -33,7 +27,7 @@ class DWA(Weighting):
 
     temperature: float = attrs.field(default=2.0, validator=above(0))
 
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "DWAWeights":
         return DWAWeights(self.temperature, terms)
 
 
@@ -54,7 +48,7 @@ class DWAWeights(BatchLossWeighting, RequiresPositiveLosses):
     def weights(self, stats: UpdateStats) -> Tensor:
         if stats.step.opens_epoch:
             self._start_epoch()
-        losses = positive(stats.losses)
+        losses = stats.positive_losses
         self.totals[0].index_add_(0, stats.indices, losses)
         self.totals[1].index_add_(0, stats.indices, torch.ones_like(losses))
         rate = self.rate[stats.indices]

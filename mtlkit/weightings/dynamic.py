@@ -5,7 +5,6 @@ Recognition", IEEE Transactions on Image Processing 2018.
 """
 
 import math
-from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
@@ -16,13 +15,7 @@ from mtlkit import ops
 from mtlkit.component import Problem, above, one_of, optional
 from mtlkit.task_types import LossTerm, Role
 from mtlkit.weightings.base import Weighting
-from mtlkit.weightings.kinds import (
-    LossWeighting,
-    StepLosses,
-    WeightedLoss,
-    WeightingModule,
-    WholeBatch,
-)
+from mtlkit.weightings.kinds import LossWeighting, StepLosses, WeightedLoss, WholeBatch
 from mtlkit.weightings.term_checks import (
     heavy_side_notes,
     main_and_side_problems,
@@ -74,7 +67,7 @@ class Dynamic(Weighting):
         yield from single_gate_notes(terms, "Dynamic")
         yield from heavy_side_notes(terms, self.total)
 
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "GatedWeights":
         return FORMS[self.form](self, terms, features)
 
     @property
@@ -151,10 +144,6 @@ class GatedWeights(LossWeighting):
             assert isinstance(gate, FeatureGate)
             weights = weights.index_copy(0, gate.indices, gate(features))
         return weights
-
-    @abstractmethod
-    def forward(self, losses: StepLosses) -> WeightedLoss:
-        """Return the gated sum."""
 
 
 class DynamicWeights(GatedWeights):

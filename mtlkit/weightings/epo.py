@@ -13,13 +13,7 @@ from torch import Tensor, nn
 from mtlkit.component import Problem, above, each
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import GradientWeighting
-from mtlkit.weightings.kinds import (
-    GramianWeighting,
-    RequiresPositiveLosses,
-    UpdateStats,
-    WeightingModule,
-    positive,
-)
+from mtlkit.weightings.kinds import GramianWeighting, RequiresPositiveLosses, UpdateStats
 from mtlkit.weightings.solvers.linear_program import maximize_on_simplex
 from mtlkit.weightings.solvers.preferences import preference_vector
 from mtlkit.weightings.term_checks import unknown_names
@@ -41,7 +35,7 @@ class EPO(GradientWeighting):
     def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
         yield from unknown_names(self.preferences, terms, "preferences")
 
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "EPOWeights":
         return EPOWeights(self, terms)
 
 
@@ -67,7 +61,7 @@ class EPOWeights(GramianWeighting, RequiresPositiveLosses):
 
     def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
         preferences = self.preferences[stats.indices].to(gramian)
-        products = preferences * positive(stats.losses).to(gramian)
+        products = preferences * stats.positive_losses.to(gramian)
         logs = (products / products.sum() * len(products)).log()
         divergence = (products / products.sum() * logs).sum()
         balanced = divergence <= self.tolerance

@@ -8,14 +8,14 @@ import attrs
 import torch
 from torch import Tensor, nn
 
-from mtlkit.component import above, member_of
+from mtlkit.component import above
 from mtlkit.task_types import LossTerm
-from mtlkit.weightings.base import GradientLocation, GradientWeighting
-from mtlkit.weightings.kinds import Direction, StatefulJacobian, UpdateStats, WeightingModule
+from mtlkit.weightings.base import CrossSampleWeighting
+from mtlkit.weightings.kinds import Direction, StatefulJacobian, UpdateStats
 
 
 @attrs.frozen(kw_only=True)
-class ExcessMTL(GradientWeighting):
+class ExcessMTL(CrossSampleWeighting):
     """More weight for tasks with a larger excess risk (He et al., ICML 2024, eq. 6-9).
 
     The excess risk is estimated from gradients and their accumulated squares, relative to the
@@ -24,16 +24,9 @@ class ExcessMTL(GradientWeighting):
 
     returns_direction = True
 
-    at: GradientLocation = attrs.field(
-        default=GradientLocation.PARAMETERS, validator=member_of(GradientLocation)
-    )
     rate: float = attrs.field(default=1.0, validator=above(0))
 
-    @property
-    def compares_samples(self) -> bool:
-        return True
-
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "ExcessMTLDirection":
         return ExcessMTLDirection(self.rate, terms)
 
 

@@ -9,7 +9,7 @@ from torch import nn
 from mtlkit.component import Problem, at_least_number, each
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import Weighting
-from mtlkit.weightings.kinds import LossWeighting, StepLosses, WeightedLoss, WeightingModule
+from mtlkit.weightings.kinds import LossWeighting, StepLosses, WeightedLoss
 from mtlkit.weightings.term_checks import unknown_names
 
 
@@ -25,7 +25,7 @@ class Fixed(Weighting):
     def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
         yield from unknown_names(self.weights, terms, "weights")
 
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "FixedWeights":
         return FixedWeights([self.weights.get(term.name, 1.0) for term in terms])
 
 

@@ -11,13 +11,7 @@ from torch import Tensor, nn
 from mtlkit.component import above, at_least_number
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import GradientWeighting
-from mtlkit.weightings.kinds import (
-    GramianWeighting,
-    RequiresPositiveLosses,
-    UpdateStats,
-    WeightingModule,
-    positive,
-)
+from mtlkit.weightings.kinds import GramianWeighting, RequiresPositiveLosses, UpdateStats
 from mtlkit.weightings.solvers.gramian import norms
 
 
@@ -32,7 +26,7 @@ class GradNorm(GradientWeighting):
     alpha: float = attrs.field(default=1.5, validator=at_least_number(0))
     learning_rate: float = attrs.field(default=0.025, validator=above(0))
 
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "GradNormWeights":
         return GradNormWeights(self, terms)
 
 
@@ -52,7 +46,7 @@ class GradNormWeights(GramianWeighting, RequiresPositiveLosses):
         self.first = nn.Buffer(torch.zeros(len(terms)))  # 0: no loss yet
 
     def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
-        at, losses = stats.indices, positive(stats.losses)
+        at, losses = stats.indices, stats.positive_losses
         first = torch.where(self.first[at] > 0, self.first[at], losses)
         self.first[at] = first
         weights = self.values[at]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from mtlkit.component import below
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import GradientWeighting
-from mtlkit.weightings.kinds import GramianWeighting, UpdateStats, WeightingModule
+from mtlkit.weightings.kinds import GramianWeighting, UpdateStats
 from mtlkit.weightings.pcgrad import projection_order
 from mtlkit.weightings.solvers.active_set import on_floats
 
@@ -28,7 +28,7 @@ class GradVac(GradientWeighting):
 
     rate: float = attrs.field(default=0.5, validator=below(1))
 
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "GradVacWeights":
         return GradVacWeights(self.rate, terms)
 
 

@@ -18,7 +18,6 @@ from mtlkit.weightings.kinds import (
     RequiresPositiveLosses,
     StepLosses,
     WeightedLoss,
-    WeightingModule,
     WholeBatch,
     positive,
 )
@@ -47,7 +46,7 @@ class HarderFirst(Weighting):
     def notes(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
         yield from single_gate_notes(terms, "HarderFirst")
 
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "HarderFirstWeights":
         return HarderFirstWeights(self, terms, features)
 
     @property

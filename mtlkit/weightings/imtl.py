@@ -12,7 +12,7 @@ from mtlkit.component import above, member_of
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import GradientWeighting, HeadGradients
 from mtlkit.weightings.imtl_g import IMTLGWeights
-from mtlkit.weightings.kinds import GramianWeighting, UpdateStats, WeightingModule, WeightsHeads
+from mtlkit.weightings.kinds import GramianWeighting, UpdateStats, WeightsHeads
 from mtlkit.weightings.solvers.adam import AdamState
 
 
@@ -28,7 +28,7 @@ class IMTL(GradientWeighting):
     )
     learning_rate: float = attrs.field(default=1e-3, validator=above(0))
 
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "IMTLWeights":
         return IMTLWeights(self.learning_rate, terms)
 
 

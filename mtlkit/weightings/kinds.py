@@ -57,6 +57,11 @@ class UpdateStats:
     step: StepInfo = attrs.field(factory=StepInfo)
     features: Tensor | None = None
 
+    @property
+    def positive_losses(self) -> Tensor:
+        """The losses to divide by or to take the logarithm of: see `positive`."""
+        return positive(self.losses)
+
 
 @attrs.frozen(eq=False)
 class StepLosses:

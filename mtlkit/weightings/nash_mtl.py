@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mtlkit.component import above, at_least, optional
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import GradientWeighting
-from mtlkit.weightings.kinds import GramianWeighting, UpdateStats, WeightingModule, WeightsHeads
+from mtlkit.weightings.kinds import GramianWeighting, UpdateStats, WeightsHeads
 from mtlkit.weightings.solvers.bargaining import bargain, capped
 
 
@@ -32,7 +32,7 @@ class NashMTL(GradientWeighting):
     def scale_free(self) -> bool:
         return self.largest_mean is None
 
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "NashMTLWeights":
         return NashMTLWeights(self, terms)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mtlkit.component import Problem, above, at_least_number, each
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import Weighting
-from mtlkit.weightings.kinds import BatchLossWeighting, UpdateStats, WeightingModule
+from mtlkit.weightings.kinds import BatchLossWeighting, UpdateStats
 from mtlkit.weightings.solvers.preferences import preference_vector
 from mtlkit.weightings.term_checks import unknown_names
 
@@ -37,7 +37,7 @@ class PBI(Weighting):
         yield from unknown_names(self.preferences, terms, "preferences")
         yield from unknown_names(self.ideal, terms, "ideal")
 
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "PBIWeights":
         return PBIWeights(self, terms)
 
 

@@ -7,13 +7,13 @@ Tchebycheff Scalarization for Multi-Objective Optimization", ICML 2024.
 from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
-import torch
 from torch import Tensor, nn
 
 from mtlkit.component import Problem, above, at_least_number, each
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import Weighting
-from mtlkit.weightings.kinds import BatchLossWeighting, UpdateStats, WeightingModule
+from mtlkit.weightings.kinds import BatchLossWeighting, UpdateStats
+from mtlkit.weightings.solvers.preferences import preference_vector
 from mtlkit.weightings.term_checks import unknown_names
 
 
@@ -36,7 +36,7 @@ class STCH(Weighting):
         yield from unknown_names(self.preferences, terms, "preferences")
         yield from unknown_names(self.ideal, terms, "ideal")
 
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "STCHWeights":
         return STCHWeights(self, terms)
 
 
@@ -50,10 +50,9 @@ class STCHWeights(BatchLossWeighting):
     def __init__(self, config: STCH, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.smoothing = config.smoothing
-        preferences = [config.preferences.get(term.name, 1 / len(terms)) for term in terms]
-        ideal = [config.ideal.get(term.name, 0.0) for term in terms]
-        self.preferences = nn.Buffer(torch.tensor(preferences))
-        self.ideal = nn.Buffer(torch.tensor(ideal))
+        preferences = preference_vector(config.preferences, terms, 1 / len(terms))
+        self.preferences = nn.Buffer(preferences)
+        self.ideal = nn.Buffer(preference_vector(config.ideal, terms, 0.0))
 
     def weights(self, stats: UpdateStats) -> Tensor:
         preferences = self.preferences[stats.indices]
