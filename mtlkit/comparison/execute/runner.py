@@ -7,13 +7,7 @@ import attrs
 
 from mtlkit.atomic_files import make_folder
 from mtlkit.comparison.execute.executor import Executor
-from mtlkit.comparison.execute.plan import (
-    FinishedRuns,
-    MethodJob,
-    ReadyRun,
-    method_jobs,
-    ready_runs,
-)
+from mtlkit.comparison.execute.plan import MethodJob, ReadyRun, method_jobs, ready_runs
 from mtlkit.comparison.execute.retries import RETRIES
 from mtlkit.comparison.execute.trial_scores import FinishedRun, TrialScores
 from mtlkit.comparison.execute.worker import Job, Outcome
@@ -100,7 +94,7 @@ class Runner:
             )
 
     def _ready(self, method_job: MethodJob) -> list[ReadyRun]:
-        return ready_runs(method_job, self.comparison, FinishedRuns(self._records))
+        return ready_runs(method_job, self.comparison, self._records)
 
     def _known_recipes(self) -> Iterator[tuple[str, Record]]:
         for record in self._records.values():
