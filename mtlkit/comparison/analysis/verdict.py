@@ -196,22 +196,17 @@ def _at_equal_time(evidence: Evidence, comparison: PairedComparison) -> str:
     assert evidence.at_equal_time is not None
     shown = [c for c in evidence.family.comparisons if c.better]
     again = [evidence.at_equal_time.of(c.problem, c.method, c.reference) for c in shown]
+    other = again[shown.index(comparison)]
+    if other is None:
+        return " At equal training time it has not been run."
     known = [c for c in again if c is not None]
-    adjusted = holm([c.p_value for c in known])
-    for other, adjusted_p in zip(known, adjusted, strict=True):
-        if (other.problem, other.method, other.reference) == (
-            comparison.problem,
-            comparison.method,
-            comparison.reference,
-        ):
-            estimate = other.estimate
-            held = adjusted_p < ALPHA and estimate.mean > 0
-            verb = "holds" if held else "is not shown"
-            return (
-                f" At equal training time this {verb}: {percent(estimate.mean)} "
-                f"({interval(estimate)}; {p_value(adjusted_p)})."
-            )
-    return " At equal training time it has not been run."
+    adjusted = holm([c.p_value for c in known])[known.index(other)]
+    estimate = other.estimate
+    verb = "holds" if adjusted < ALPHA and estimate.mean > 0 else "is not shown"
+    return (
+        f" At equal training time this {verb}: {percent(estimate.mean)} "
+        f"({interval(estimate)}; {p_value(adjusted)})."
+    )
 
 
 def _undecided(evidence: Evidence, comparisons: Sequence[PairedComparison], role: str) -> str:
