@@ -9,6 +9,7 @@ from mtlkit.atomic_files import make_folder
 from mtlkit.comparison.execute.executor import Executor
 from mtlkit.comparison.execute.plan import MethodJob, ReadyRun, method_jobs, ready_runs
 from mtlkit.comparison.execute.retries import RETRIES
+from mtlkit.comparison.execute.run_many import POLL
 from mtlkit.comparison.execute.trial_scores import FinishedRun, TrialScores
 from mtlkit.comparison.execute.worker import Job, Outcome
 from mtlkit.comparison.results.outcome import measured
@@ -24,9 +25,6 @@ from mtlkit.recipe_io import dump_recipe
 from mtlkit.runs.fit_once import is_made
 from mtlkit.runs.storage.folder import RunFolder
 from mtlkit.training.signals import stop_on_signal
-
-POLL = 0.5
-"""Seconds between two checks for a stop request."""
 
 OnRecord = Callable[[Record, float], None]
 """Callback with a record that was written, and the seconds since its run started or resumed."""
