@@ -1,6 +1,5 @@
 """Angles between predicted and true directions: their mean, median and fraction within a limit."""
 
-from abc import abstractmethod
 from functools import partial
 
 import attrs
@@ -8,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mtlkit.component import above
-from mtlkit.metrics.base import Metric, MetricState
+from mtlkit.metrics.base import FractionMetric, Metric, MetricState
 from mtlkit.metrics.mean import MeanState
 from mtlkit.targets.base import Target
 from mtlkit.targets.unit_vector_map import UnitVectorMapTarget
@@ -25,9 +24,6 @@ class _AngleMetric(Metric):
     higher_is_better = False
     unit = "degree"
     bounds = (0.0, 180.0)
-
-    @abstractmethod
-    def build(self, target: Target) -> MetricState: ...
 
 
 @attrs.frozen(kw_only=True)
@@ -56,15 +52,13 @@ class AngleMedian(_AngleMetric):
 
 
 @attrs.frozen(kw_only=True)
-class AngleWithin(_AngleMetric):
+class AngleWithin(FractionMetric):
     """Fraction of pixels whose angle is below `degrees`.
 
     The metric is called ``angle-within-22.5`` for 22.5 degrees.
     """
 
-    higher_is_better = True
-    unit = "fraction"
-    bounds = (0.0, 1.0)
+    targets = (UnitVectorMapTarget,)
 
     degrees: float = attrs.field(default=11.25, validator=above(0))
 

@@ -5,16 +5,13 @@ from typing import ClassVar
 import attrs
 
 from mtlkit.component import one_of
-from mtlkit.metrics.base import Metric
+from mtlkit.metrics.base import FractionMetric
 
 
 @attrs.frozen(kw_only=True)
-class AveragedMetric(Metric):
+class AveragedMetric(FractionMetric):
     """A fraction for each class or label; "macro" is their mean, "micro" pools them first."""
 
-    higher_is_better = True
-    unit = "fraction"
-    bounds = (0.0, 1.0)
     title: ClassVar[str]
     """Name of the macro average, and the start of the name of the other."""
 

@@ -56,6 +56,15 @@ class Metric(Component):
         """Return an empty state for labels of the type `target`."""
 
 
+@attrs.frozen(kw_only=True)
+class FractionMetric(Metric):
+    """A metric that is a fraction, of which higher is better."""
+
+    higher_is_better = True
+    unit = "fraction"
+    bounds = (0.0, 1.0)
+
+
 class MetricState(ABC):
     """Accumulated state of a metric over a split; it can be pickled.
 
