@@ -28,7 +28,7 @@ class TaskScores:
         self._losses = {task: torch.zeros((), dtype=torch.float64) for task in model.tasks}
         self._labels = {task: torch.zeros((), dtype=torch.float64) for task in model.tasks}
         self._metrics = {task: self._new_states(task) for task in model.tasks}
-        self._branches: dict[str, dict[str, MetricState]] = {}
+        self._branches = {task: self._new_states(task) for task in model.tasks}
 
     def update(self, predictions: Predictions, targets: Mapping[str, Tensor]) -> None:
         """Add a batch whose tensors are on one device."""
@@ -42,8 +42,6 @@ class TaskScores:
             for state in states.values():
                 state.update(predictions.outputs[task], target)
         for task, branches in predictions.branches.items():
-            if task not in self._branches:
-                self._branches[task] = self._new_states(task)
             tiny = torch.finfo(torch.float32).tiny
             for state in self._branches[task].values():
                 state.update(branches.posterior.clamp(min=tiny).log(), targets[task])
@@ -62,7 +60,7 @@ class TaskScores:
                 continue
             values[f"{task}/loss"] = self._losses[task].item() / labels
             values |= _computed(task, states)
-            values |= _computed(f"{task}/branches", self._branches.get(task, {}))
+            values |= _computed(f"{task}/branches", self._branches[task])
             values[f"{task}/labels"] = float(labels)
         return values | self._means(values)
 
