@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar, Self
 
 import attrs
+import torch
 from torch import Tensor
 
 from mtlkit.component import Component
@@ -87,6 +88,20 @@ class MetricState(ABC):
     def parts(self) -> dict[str, float]:
         """Return the metric of each class, label or component by name; empty if it has none."""
         return {}
+
+
+class SumState(MetricState):
+    """A state of sums over elements, kept on the device of the newest batch."""
+
+    def __init__(self, target: Target, *shape: int, dtype: torch.dtype = torch.float64) -> None:
+        self._target = target
+        self._sums = torch.zeros(shape, dtype=dtype)
+
+    def merge(self, other: Self) -> None:
+        self._add(other._sums.to(self._sums.device))
+
+    def _add(self, sums: Tensor) -> None:
+        self._sums = self._sums.to(sums.device) + sums
 
 
 def metric_named(metrics: Sequence[Metric], name: str) -> Metric:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mtlkit.metrics.averaged import AveragedMetric
-from mtlkit.metrics.base import FractionMetric, MetricState
+from mtlkit.metrics.base import FractionMetric, MetricState, SumState
 from mtlkit.metrics.elements import CLASSES, classes_last
 from mtlkit.targets.base import Target
 from mtlkit.targets.class_map import ClassMapTarget
@@ -17,7 +17,7 @@ Score = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Maps hits, true and predicted elements of classes (K,) to their scores (K,), NaN if undefined."""
 
 
-class ClassCounts(MetricState):
+class ClassCounts(SumState):
     """Score of the classes, or of the labels of a multi-label task, from counts over the split.
 
     `score` gets the number of hits, of true elements and of predicted elements, in float64. The
@@ -26,11 +26,10 @@ class ClassCounts(MetricState):
     """
 
     def __init__(self, target: Target, score: Score, *, pooled: bool = False) -> None:
-        self._target = target
+        self._names = target.classes or target.components
+        super().__init__(target, 3, len(self._names), dtype=torch.int64)
         self._score = score
         self._pooled = pooled
-        self._names = target.classes or target.components
-        self._counts = torch.zeros(3, len(self._names), dtype=torch.int64)
 
     def update(self, outputs: Tensor, labels: Tensor) -> None:
         present = self._target.present(labels)
@@ -39,20 +38,17 @@ class ClassCounts(MetricState):
         else:
             true, predicted = present & (labels == 1), present & (outputs > 0)
             counts = torch.stack([true & predicted, true, predicted]).sum(dim=1)
-        self._counts = self._counts.to(counts.device) + counts
-
-    def merge(self, other: "ClassCounts") -> None:
-        self._counts = self._counts + other._counts.to(self._counts.device)
+        self._add(counts)
 
     def compute(self) -> float | None:
-        counts = self._counts.double()
+        counts = self._sums.double()
         if self._pooled:
             counts = counts.sum(dim=1, keepdim=True)
         value = self._score(*counts).nanmean().item()
         return None if value != value else value
 
     def parts(self) -> dict[str, float]:
-        scores = self._score(*self._counts.double()).tolist()
+        scores = self._score(*self._sums.double()).tolist()
         named = zip(self._names, scores, strict=True)
         return {name: score for name, score in named if score == score}
 
