@@ -1,16 +1,15 @@
 """Constant weights."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import attrs
 import torch
 from torch import nn
 
-from mtlkit.component import Problem, at_least_number, each
+from mtlkit.component import at_least_number, each
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import Weighting
 from mtlkit.weightings.kinds import LossWeighting, StepLosses, WeightedLoss
-from mtlkit.weightings.term_checks import unknown_names
 
 
 @attrs.frozen(kw_only=True)
@@ -20,10 +19,9 @@ class Fixed(Weighting):
     With the router `grouped` the loss of the branches is named ``<task>.branches``.
     """
 
-    weights: Mapping[str, float] = attrs.field(factory=dict, validator=each(at_least_number(0)))
+    options_by_loss = ("weights",)
 
-    def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
-        yield from unknown_names(self.weights, terms, "weights")
+    weights: Mapping[str, float] = attrs.field(factory=dict, validator=each(at_least_number(0)))
 
     def build(self, terms: tuple[LossTerm, ...], features: int) -> "FixedWeights":
         return FixedWeights([self.weights.get(term.name, 1.0) for term in terms])

@@ -4,17 +4,16 @@ Paper: Xi Lin, Xiaoyuan Zhang, Zhiyuan Yang, Fei Liu, Zhenkun Wang and Qingfu Zh
 Tchebycheff Scalarization for Multi-Objective Optimization", ICML 2024.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 
 import attrs
 from torch import Tensor, nn
 
-from mtlkit.component import Problem, above, at_least_number, each
+from mtlkit.component import above, at_least_number, each
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import Weighting
 from mtlkit.weightings.kinds import BatchLossWeighting, UpdateStats
 from mtlkit.weightings.solvers.preferences import preference_vector
-from mtlkit.weightings.term_checks import unknown_names
 
 
 @attrs.frozen(kw_only=True)
@@ -27,14 +26,11 @@ class STCH(Weighting):
     """
 
     min_tasks = 2
+    options_by_loss = ("preferences", "ideal")
 
     smoothing: float = attrs.field(default=1.0, validator=above(0))
     preferences: Mapping[str, float] = attrs.field(factory=dict, validator=each(above(0)))
     ideal: Mapping[str, float] = attrs.field(factory=dict, validator=each(at_least_number(0)))
-
-    def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
-        yield from unknown_names(self.preferences, terms, "preferences")
-        yield from unknown_names(self.ideal, terms, "ideal")
 
     def build(self, terms: tuple[LossTerm, ...], features: int) -> "STCHWeights":
         return STCHWeights(self, terms)
