@@ -163,12 +163,11 @@ def _write(
         "trials": comparison.tuning.searches,
         "runs": len(planned(comparison)),
         "selection": SELECTION,
-        "machine": _machine(),
+        # the machine of the first run
+        "machine": read_json(folder.study)["machine"] if folder.study.exists() else _machine(),
         "threads": threads,
         **_identity(comparison, described),
     }
-    if folder.study.exists():  # the machine of the first run
-        study |= {"machine": read_json(folder.study)["machine"]}
     text = dump_plain(_file(described, comparison))
     begin(folder, study, text, _recipes(comparison, catalog))
 

@@ -218,18 +218,9 @@ class Runner:
 
 def _as(record: Record, twin: Record) -> Record:
     """Return `record` with the results of `twin`, a run of the same recipe."""
-    return attrs.evolve(
-        twin,
-        problem=record.problem,
-        method=record.method,
-        stage=record.stage,
-        seed=record.seed,
-        budget=record.budget,
-        task=record.task,
-        trial=record.trial,
-        settings=record.settings,
-        score=None,
-    )
+    measures = ("steps", "seconds", "peak_memory_bytes", "parameters", "validation", "test")
+    names = ("retries", *measures, "folder")
+    return attrs.evolve(record, **{name: getattr(twin, name) for name in names})
 
 
 def _turn(following: ReadyRun) -> tuple[bool, bool, int]:
