@@ -9,9 +9,8 @@ from torch import Tensor
 
 from mtlkit.evaluators.base import EvaluationResult, Evaluator
 from mtlkit.evaluators.context import EvaluationContext, Predictions
-from mtlkit.evaluators.folded_table import folded_table
-from mtlkit.evaluators.part_tables import part_tables
 from mtlkit.evaluators.task_scores import scores_of, task_scales
+from mtlkit.evaluators.task_tables import folded_table, part_tables
 from mtlkit.metrics.elements import CLASSES, classes_last
 from mtlkit.report.blocks import Block, Section, TableBlock
 from mtlkit.report.folding import MEAN

@@ -9,7 +9,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.component import Component
+from mtlkit.component import Component, one_of
 from mtlkit.errors import did_you_mean
 from mtlkit.targets.base import Target
 
@@ -64,6 +64,20 @@ class FractionMetric(Metric):
     higher_is_better = True
     unit = "fraction"
     bounds = (0.0, 1.0)
+
+
+@attrs.frozen(kw_only=True)
+class AveragedMetric(FractionMetric):
+    """A fraction for each class or label; "macro" is their mean, "micro" pools them first."""
+
+    title: ClassVar[str]
+    """Name of the macro average, and the start of the name of the other."""
+
+    average: str = attrs.field(default="macro", validator=one_of("macro", "micro"))
+
+    @property
+    def name(self) -> str:
+        return self.title if self.average == "macro" else f"{self.title}-{self.average}"
 
 
 class MetricState(ABC):

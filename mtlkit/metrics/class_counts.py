@@ -6,8 +6,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.metrics.averaged import AveragedMetric
-from mtlkit.metrics.base import FractionMetric, MetricState, SumState
+from mtlkit.metrics.base import AveragedMetric, FractionMetric, MetricState, SumState
 from mtlkit.metrics.elements import CLASSES, classes_last
 from mtlkit.targets.base import Target
 from mtlkit.targets.class_map import ClassMapTarget

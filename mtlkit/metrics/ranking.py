@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from mtlkit.metrics.averaged import AveragedMetric
-from mtlkit.metrics.base import MetricState
+from mtlkit.metrics.base import AveragedMetric, MetricState
 from mtlkit.targets.base import Target
 from mtlkit.targets.class_label import ClassTarget
 from mtlkit.targets.multi_label import MultiLabelTarget

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import attrs
 
 from mtlkit.comparison.spec.comparison import BOUNDS, WEIGHTS, Method, Tuning
-from mtlkit.component import Component
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io import dump_recipe, parse_recipe
@@ -60,7 +59,7 @@ def value_at(recipe: Recipe, path: str) -> Value | None:
     for step in path.split("."):
         if isinstance(value, Mapping):
             value = value.get(step)
-        elif isinstance(value, Component) or attrs.has(type(value)):
+        elif attrs.has(type(value)):
             value = getattr(value, step, None)
         else:
             return None
