@@ -130,6 +130,8 @@ class GatedWeights(LossWeighting):
         totals = {Role.SIDE: config.total}
         if config.gate_main:
             totals[Role.MAIN] = config.main_total
+        of_terms = [totals.get(term.role, 1.0) for term in terms]
+        self.totals = nn.Buffer(torch.tensor(of_terms), persistent=False)
         self.gates = nn.ModuleDict(
             {
                 role.value: FeatureGate(terms, role, total, features, normalize=config.normalize)
@@ -190,16 +192,6 @@ class ReleasedDynamicWeights(MeanDynamicWeights):
     gradient to the logits; only the reported loss is a product. Each side task therefore trains
     with the full `total`, whatever the gate's weights are.
     """
-
-    def __init__(self, config: Dynamic, terms: tuple[LossTerm, ...], features: int) -> None:
-        super().__init__(config, terms, features)
-        totals = {
-            Role.SIDE: config.total,
-            Role.MAIN: config.main_total if config.gate_main else 1.0,
-        }
-        self.totals = nn.Buffer(
-            torch.tensor([totals[term.role] for term in terms]), persistent=False
-        )
 
     def scale(self, weights: Tensor) -> Tensor:
         return self.totals
