@@ -25,8 +25,8 @@ class TaskScores:
     def __init__(self, model: MultiTaskModel, tasks: Mapping[str, Task]) -> None:
         self._model = model
         self._tasks = tasks
-        self._losses = {task: torch.zeros((), dtype=torch.float64) for task in model.tasks}
-        self._labels = {task: torch.zeros((), dtype=torch.float64) for task in model.tasks}
+        # sums of the weighted losses and of the weights
+        self._sums = {task: torch.zeros(2, dtype=torch.float64) for task in model.tasks}
         self._metrics = {task: self._new_states(task) for task in model.tasks}
         self._branches = {task: self._new_states(task) for task in model.tasks}
 
@@ -35,10 +35,8 @@ class TaskScores:
         for task, states in self._metrics.items():
             target, losses = targets[task], predictions.losses[task]
             weights = self._weights(task, target).double()
-            self._losses[task] = (
-                self._losses[task].to(losses.device) + (losses.double() * weights).sum()
-            )
-            self._labels[task] = self._labels[task].to(target.device) + weights.sum()
+            sums = torch.stack([(losses.double() * weights).sum(), weights.sum()])
+            self._sums[task] = self._sums[task].to(sums.device) + sums
             for state in states.values():
                 state.update(predictions.outputs[task], target)
         for task, branches in predictions.branches.items():
@@ -55,10 +53,11 @@ class TaskScores:
         """
         values: dict[str, float] = {}
         for task, states in self._metrics.items():
-            labels = int(self._labels[task])
+            loss, labels = self._sums[task].tolist()
+            labels = int(labels)
             if labels == 0:
                 continue
-            values[f"{task}/loss"] = self._losses[task].item() / labels
+            values[f"{task}/loss"] = loss / labels
             values |= _computed(task, states)
             values |= _computed(f"{task}/branches", self._branches[task])
             values[f"{task}/labels"] = float(labels)

@@ -44,7 +44,8 @@ class TrainedModel(EvaluationContext):
 
     def predict(self, split: Split) -> Predictions:
         if split not in self._predictions:
-            predictions = self._predict(split)
+            parts = [_map_tensors(_to_cpu, batch) for batch, _ in self.batches(split)]
+            predictions = _map_tensors(lambda *tensors: torch.cat(tensors), *parts)
             kept = sum(map(_bytes, self._predictions.values()))
             if kept + _bytes(predictions) > CACHED_BYTES:
                 self._predictions.clear()
@@ -73,10 +74,6 @@ class TrainedModel(EvaluationContext):
                 yield _map_tensors(itemgetter(index), cached), _rows(targets, index)
             else:
                 yield self._one_batch(split, _rows(targets, index), index)
-
-    def _predict(self, split: Split) -> Predictions:
-        parts = [_map_tensors(_to_cpu, batch) for batch, _ in self.batches(split)]
-        return _map_tensors(lambda *tensors: torch.cat(tensors), *parts)
 
     def _one_batch(
         self, split: Split, targets: Mapping[str, Tensor], index: Tensor
