@@ -60,8 +60,7 @@ def _power(difference: float, std: float, alpha: float, seeds: int) -> float:
     """
     if seeds < 2:
         return 0.0
-    effect = difference / max(std, 1e-9 * difference)
-    effect = min(effect, 1e3)
+    effect = min(difference / max(std, 1e-9 * difference), 1e3)
     power = float(TTestPower().power(effect, seeds, alpha / 2, alternative="larger"))
     return power if math.isfinite(power) else _far_power(effect, seeds, alpha)
 

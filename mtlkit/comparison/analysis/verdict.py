@@ -81,17 +81,17 @@ def headline(evidence: Evidence) -> str:
     if not family.comparisons:
         return "Nothing can be compared yet."
     clauses = []
-    for role in VERDICT_BASELINES:
+    for role in ("equal", "tuned"):
         name = study.baseline(role)
         if name is None:
             continue
         better = [c for p in study.problems for c in family.against(p, name) if c.better]
         better = [c for c in better if role == "equal" or c.method not in BASELINE_ROLES]
-        if better and role != "single-task":
+        if better:
             where = _where(better, len(study.problems))
             beat = "beats" if len(where) == 1 else "beat"
             clauses.append(f"{listed(where)} {beat} {SPOKEN[role]}")
-        elif role != "single-task":
+        else:
             clauses.append(f"no method is shown to beat {SPOKEN[role]}")
     if not clauses:
         return "Neither equal weights nor tuned scalarization is there to compare methods with."

@@ -9,8 +9,6 @@ from mtlkit.comparison.results.study_results import StudyResults
 from mtlkit.report.blocks import Cell, TableBlock
 from mtlkit.report.numbers import duration
 
-MEBIBYTE = 2**20
-
 
 def cost_table(study: StudyResults, problem: str) -> TableBlock:
     """Return time and memory of each method, relative to equal weights."""
@@ -20,7 +18,7 @@ def cost_table(study: StudyResults, problem: str) -> TableBlock:
             cost.relative,
             cost.step_seconds * 1000,
             duration(cost.seconds),
-            round(cost.peak_memory_bytes / MEBIBYTE) or None,
+            round(cost.peak_memory_bytes / 2**20) or None,
             cost.parameters or None,
             cost.epochs,
         )
