@@ -1,6 +1,6 @@
 """Optional dependencies of the statistics and the report of a comparison."""
 
-from importlib.util import find_spec
+import importlib
 
 from mtlkit.errors import MissingExtraError
 
@@ -16,7 +16,12 @@ NEEDED = {
 
 def require_libraries() -> None:
     """Raise `MissingExtraError` with the names of all missing libraries, if any is missing."""
-    missing = [name for module, name in NEEDED.items() if find_spec(module) is None]
+    missing = []
+    for module, name in NEEDED.items():
+        try:
+            importlib.import_module(module)
+        except ModuleNotFoundError:
+            missing.append(name)
     if missing:
         verb = "is" if len(missing) == 1 else "are"
         raise MissingExtraError(
