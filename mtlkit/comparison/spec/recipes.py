@@ -48,9 +48,8 @@ def space_of(recipe: Recipe, method: Method, tuning: Tuning) -> dict[str, Search
 
 def own_settings(recipe: Recipe, space: Mapping[str, Searched]) -> dict[str, Value]:
     """Return the values that `recipe` itself sets at the paths in `space`."""
-    values = {path: value_at(recipe, path) for path in space if not path.startswith(WEIGHTS)}
-    weights = {path: 1.0 for path in space if path.startswith(WEIGHTS)}
-    return {path: value for path, value in values.items() if value is not None} | weights
+    values = {path: 1.0 if path.startswith(WEIGHTS) else value_at(recipe, path) for path in space}
+    return {path: value for path, value in values.items() if value is not None}
 
 
 def value_at(recipe: Recipe, path: str) -> Value | None:
