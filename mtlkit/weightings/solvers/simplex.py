@@ -13,14 +13,8 @@ from torch import Tensor
 
 from mtlkit.weightings.solvers.active_set import FEW, RIDGE, minimize_on_simplex, on_floats
 from mtlkit.weightings.solvers.gramian import cosines, inverse_norms
-from mtlkit.weightings.solvers.linear_program import step_size
+from mtlkit.weightings.solvers.interior_point import STEPS, step_size
 from mtlkit.weightings.solvers.worst_case import worst_case_weights
-
-STEPS = 40
-"""Largest number of steps of the interior-point method; each shrinks the gap about fivefold.
-
-On a GPU all steps run, because a test of convergence would force a sync.
-"""
 
 GAP = 1e-10
 """Duality gap at which the CPU stops, relative to the squared norm of the combination."""

@@ -9,13 +9,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.weightings.solvers.linear_program import step_size
-
-STEPS = 40
-"""Largest number of steps; random problems of 2 to 100 tasks need 11 to 24.
-
-On a GPU all steps run, because a test of convergence would force a sync.
-"""
+from mtlkit.weightings.solvers.interior_point import STEPS, step_size
 
 GAP = 1e-12
 """Reduction of the complementarity at which the CPU stops."""
