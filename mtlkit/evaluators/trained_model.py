@@ -16,9 +16,6 @@ from mtlkit.routers.base import BranchOutputs
 from mtlkit.targets.rows import Rows, chunks
 from mtlkit.task import Task
 
-BATCH = 256
-"""Samples that are predicted at once."""
-
 CACHED_BYTES = 2**28
 """Largest size of the predictions that are kept, over all splits."""
 
@@ -33,12 +30,18 @@ class TrainedModel(EvaluationContext):
     """
 
     def __init__(
-        self, model: MultiTaskModel, data: Data, tasks: Mapping[str, Task], device: torch.device
+        self,
+        model: MultiTaskModel,
+        data: Data,
+        tasks: Mapping[str, Task],
+        device: torch.device,
+        batch: int = 256,
     ) -> None:
         self.model = model.to(device).eval()
         self.data = data
         self.tasks = tasks
         self._device = device
+        self._batch = batch
         self._predictions: dict[Split, Predictions] = {}
         self._rows: dict[Split, dict[str, Rows]] = {}
 
@@ -69,7 +72,7 @@ class TrainedModel(EvaluationContext):
     def batches(self, split: Split) -> Iterator[tuple[Predictions, Mapping[str, Tensor]]]:
         targets = self._encoded(split)
         cached = self._predictions.get(split)
-        for index in torch.split(torch.arange(len(split)), BATCH):
+        for index in torch.split(torch.arange(len(split)), self._batch):
             if cached is not None:
                 yield _map_tensors(itemgetter(index), cached), _rows(targets, index)
             else:
