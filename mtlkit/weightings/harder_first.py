@@ -7,7 +7,6 @@ Paper: Zuheng Ming, Junshi Xia, Muhammad Muzzamil Luqman, Jean-Christophe Burie 
 from collections.abc import Iterable, Sequence
 
 import attrs
-from torch import Tensor
 
 from mtlkit.component import Problem, above, optional
 from mtlkit.task_types import LossTerm, Role
@@ -71,9 +70,6 @@ class HarderFirstWeights(WholeBatch, RequiresPositiveLosses):
         self.gate = FeatureGate(
             terms, Role.SIDE, config.total, features, normalize=config.normalize
         )
-
-    def summarize(self, losses: StepLosses) -> Tensor:
-        return losses.mean.detach()
 
     def forward(self, losses: StepLosses) -> WeightedLoss:
         indices = self.gate.indices
