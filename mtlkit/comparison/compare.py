@@ -120,8 +120,7 @@ def compare(
     if not isinstance(comparison, Comparison):
         comparison = load_comparison(Path(comparison), catalog)
     elif mistakes := list(mistakes_between(comparison, catalog)):
-        lines = (f"{'.'.join(mistake.path)}: {mistake.message}" for mistake in mistakes)
-        raise RecipeError(list(dict.fromkeys(lines)))
+        raise RecipeError(list(dict.fromkeys(map(str, mistakes))))
     folder = run_study(
         comparison,
         Path(out),

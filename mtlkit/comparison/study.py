@@ -5,7 +5,6 @@ import platform
 import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ from mtlkit.recipe_io import dump_recipe
 from mtlkit.recipe_io.dump import dump_plain, plain
 from mtlkit.runs.progress_display import shown
 from mtlkit.runs.storage.folder import read_json
-from mtlkit.runs.storage.numerics import PACKAGES
+from mtlkit.runs.storage.numerics import PACKAGES, package_version
 from mtlkit.runs.tuning.search import require_optuna
 from mtlkit.training.devices.cores import available_cores, refuse_too_many
 
@@ -164,12 +163,11 @@ def _write(
         "trials": comparison.tuning.searches,
         "runs": len(planned(comparison)),
         "selection": SELECTION,
-        "machine": _machine(),
+        # the machine of the first run
+        "machine": read_json(folder.study)["machine"] if folder.study.exists() else _machine(),
         "threads": threads,
         **_identity(comparison, described),
     }
-    if folder.study.exists():  # the machine of the first run
-        study |= {"machine": read_json(folder.study)["machine"]}
     text = dump_plain(_file(described, comparison))
     begin(folder, study, text, _recipes(comparison, catalog))
 
@@ -232,14 +230,8 @@ def _file(described: Mapping[str, Any], comparison: Comparison) -> dict[str, Any
 
 def _machine() -> dict[str, Any]:
     """Return the environment of the study, without names of persons, machines or folders."""
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = "unknown"
     return {
-        "versions": versions,
+        "versions": {package: package_version(package) for package in PACKAGES},
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cores": available_cores(),

@@ -1,7 +1,7 @@
 """Loss and metrics of every task on every split with labels."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import attrs
 import torch
@@ -9,9 +9,8 @@ from torch import Tensor
 
 from mtlkit.evaluators.base import EvaluationResult, Evaluator
 from mtlkit.evaluators.context import EvaluationContext, Predictions
-from mtlkit.evaluators.folded_table import folded_table
-from mtlkit.evaluators.part_tables import part_tables
 from mtlkit.evaluators.task_scores import scores_of, task_scales
+from mtlkit.evaluators.task_tables import folded_table, part_tables
 from mtlkit.metrics.elements import CLASSES, classes_last
 from mtlkit.report.blocks import Block, Section, TableBlock
 from mtlkit.report.folding import MEAN
@@ -24,55 +23,50 @@ from mtlkit.task_types import FOLD_ABOVE, Role
 Batch = tuple[Predictions, Mapping[str, Tensor]]
 
 
-@attrs.frozen(kw_only=True)
-class TaskMetrics(Evaluator):
-    """Loss and metrics of every task on every split with labels."""
-
-    def evaluate(self, trained: "EvaluationContext") -> EvaluationResult:
-        return task_metrics(trained)
-
-
 CONFUSION_CLASSES = 20
 """Largest number of classes for which a confusion table is shown."""
 
 
-def task_metrics(trained: EvaluationContext) -> EvaluationResult:
-    """Return ``split/task/metric`` for every task and split, with tables of the same numbers.
+@attrs.frozen(kw_only=True)
+class TaskMetrics(Evaluator):
+    """Loss and metrics of every task on every split with labels, with tables of these numbers.
 
     ``split/task/loss`` is the mean over the present labels, ``split/task/labels`` their count, and
     ``split/task/branches/...`` are metrics of the outputs after routing.
     """
-    scored = _scored_split(trained)
-    confusions = _Confusions(trained)
-    metrics: dict[str, float] = {}
-    tables: list[TableBlock] = []
-    for split_name, split in trained.data.splits().items():
-        batches = trained.batches(split)
-        if split_name == scored:
-            batches = confusions.watch(batches)
-        scores = scores_of(trained.model, trained.tasks, batches)
-        for name, value in scores.compute().items():
-            metrics[f"{split_name}/{name}"] = value
-        if split_name == scored:
-            tables += part_tables(split_name, scores.parts())
-    many = len(trained.tasks) > FOLD_ABOVE
-    table = folded_table(list(trained.data.splits()), metrics) if many else _table(trained, metrics)
-    blocks: list[Block] = [table, *tables]
-    if scored is not None:
-        blocks += confusions.tables(scored)
-    scales = dict(task_scales(trained.tasks))
-    named = ((name, scales.get(name.partition("/")[2])) for name in metrics)
-    return EvaluationResult(
-        metrics=metrics,
-        scales={name: scale for name, scale in named if scale is not None},
-        headlines=_headlines(trained.tasks, metrics),
-        sections=(Section(title="Tasks", blocks=tuple(blocks)),),
-    )
+
+    def evaluate(self, trained: "EvaluationContext") -> EvaluationResult:
+        splits = trained.data.splits()
+        # the split of the confusion tables
+        scored = next((name for name in ("test", "validation") if name in splits), None)
+        confusions = _Confusions(trained)
+        metrics: dict[str, float] = {}
+        tables: list[TableBlock] = []
+        for split_name, split in splits.items():
+            batches = trained.batches(split)
+            if split_name == scored:
+                batches = confusions.watch(batches)
+            scores = scores_of(trained.model, trained.tasks, batches)
+            for name, value in scores.compute().items():
+                metrics[f"{split_name}/{name}"] = value
+            if split_name == scored:
+                tables += part_tables(split_name, scores.parts())
+        table = (folded_table if len(trained.tasks) > FOLD_ABOVE else _table)([*splits], metrics)
+        blocks: list[Block] = [table, *tables]
+        if scored is not None:
+            blocks += confusions.tables(scored)
+        scales = dict(task_scales(trained.tasks))
+        named = ((name, scales.get(name.partition("/")[2])) for name in metrics)
+        return EvaluationResult(
+            metrics=metrics,
+            scales={name: scale for name, scale in named if scale is not None},
+            headlines=_headlines(trained.tasks, metrics),
+            sections=(Section(title="Tasks", blocks=tuple(blocks)),),
+        )
 
 
-def _table(trained: EvaluationContext, metrics: Mapping[str, float]) -> TableBlock:
+def _table(splits: Sequence[str], metrics: Mapping[str, float]) -> TableBlock:
     """Return a table with a row for each task and metric and a column for each split."""
-    splits = list(trained.data.splits())
     names = dict.fromkeys(name.partition("/")[2] for name in metrics)
     rows: tuple[tuple[str | float, ...], ...] = tuple(
         (name, *(metrics.get(f"{split}/{name}", math.nan) for split in splits)) for name in names
@@ -82,11 +76,6 @@ def _table(trained: EvaluationContext, metrics: Mapping[str, float]) -> TableBlo
         rows=rows,
         caption="Every number is over the labels that are present; a dash means there are none.",
     )
-
-
-def _scored_split(trained: EvaluationContext) -> str | None:
-    """Return the name of the split for confusion tables: test, else validation, else None."""
-    return next((name for name in ("test", "validation") if name in trained.data.splits()), None)
 
 
 class _Confusions:
@@ -166,15 +155,12 @@ def _confusion_table(title: str, counts: Tensor, classes: tuple[str, ...], noun:
 def _headlines(tasks: Mapping[str, Task], metrics: Mapping[str, float]) -> tuple[str, ...]:
     """Return the names of the tasks' primary metrics on held-out samples, main tasks first."""
     order = sorted(tasks, key=lambda task: tasks[task].role is not Role.MAIN)
+    names = []
     if len(tasks) > FOLD_ABOVE:
         order = [task for task in order if tasks[task].role is Role.MAIN]
         means = dict.fromkeys(task.primary_metric.name for task in tasks.values())
-        overall = [[f"{split}/{MEAN}/{name}" for split in ("test", "validation")] for name in means]
-    else:
-        overall = []
-    names = [
-        [f"{split}/{task}/{tasks[task].primary_metric.name}" for split in ("test", "validation")]
-        for task in order
-    ]
-    first = (next((n for n in both if n in metrics), None) for both in [*overall, *names])
+        names = [f"{MEAN}/{name}" for name in means]
+    names += [f"{task}/{tasks[task].primary_metric.name}" for task in order]
+    both = ((f"test/{name}", f"validation/{name}") for name in names)
+    first = (next((name for name in pair if name in metrics), None) for pair in both)
     return tuple(name for name in first if name is not None)

@@ -25,25 +25,21 @@ class TaskScores:
     def __init__(self, model: MultiTaskModel, tasks: Mapping[str, Task]) -> None:
         self._model = model
         self._tasks = tasks
-        self._losses = {task: torch.zeros((), dtype=torch.float64) for task in model.tasks}
-        self._labels = {task: torch.zeros((), dtype=torch.float64) for task in model.tasks}
+        # sums of the weighted losses and of the weights
+        self._sums = {task: torch.zeros(2, dtype=torch.float64) for task in model.tasks}
         self._metrics = {task: self._new_states(task) for task in model.tasks}
-        self._branches: dict[str, dict[str, MetricState]] = {}
+        self._branches = {task: self._new_states(task) for task in model.tasks}
 
     def update(self, predictions: Predictions, targets: Mapping[str, Tensor]) -> None:
         """Add a batch whose tensors are on one device."""
         for task, states in self._metrics.items():
             target, losses = targets[task], predictions.losses[task]
             weights = self._weights(task, target).double()
-            self._losses[task] = (
-                self._losses[task].to(losses.device) + (losses.double() * weights).sum()
-            )
-            self._labels[task] = self._labels[task].to(target.device) + weights.sum()
+            sums = torch.stack([(losses.double() * weights).sum(), weights.sum()])
+            self._sums[task] = self._sums[task].to(sums.device) + sums
             for state in states.values():
                 state.update(predictions.outputs[task], target)
         for task, branches in predictions.branches.items():
-            if task not in self._branches:
-                self._branches[task] = self._new_states(task)
             tiny = torch.finfo(torch.float32).tiny
             for state in self._branches[task].values():
                 state.update(branches.posterior.clamp(min=tiny).log(), targets[task])
@@ -57,12 +53,13 @@ class TaskScores:
         """
         values: dict[str, float] = {}
         for task, states in self._metrics.items():
-            labels = int(self._labels[task])
+            loss, labels = self._sums[task].tolist()
+            labels = int(labels)
             if labels == 0:
                 continue
-            values[f"{task}/loss"] = self._losses[task].item() / labels
+            values[f"{task}/loss"] = loss / labels
             values |= _computed(task, states)
-            values |= _computed(f"{task}/branches", self._branches.get(task, {}))
+            values |= _computed(f"{task}/branches", self._branches[task])
             values[f"{task}/labels"] = float(labels)
         return values | self._means(values)
 

@@ -47,7 +47,8 @@ class TrainedModel(EvaluationContext):
 
     def predict(self, split: Split) -> Predictions:
         if split not in self._predictions:
-            predictions = self._predict(split)
+            parts = [_map_tensors(_to_cpu, batch) for batch, _ in self.batches(split)]
+            predictions = _map_tensors(lambda *tensors: torch.cat(tensors), *parts)
             kept = sum(map(_bytes, self._predictions.values()))
             if kept + _bytes(predictions) > CACHED_BYTES:
                 self._predictions.clear()
@@ -73,12 +74,9 @@ class TrainedModel(EvaluationContext):
         cached = self._predictions.get(split)
         for index in torch.split(torch.arange(len(split)), self._batch):
             if cached is not None:
-                yield _map_tensors(cached, itemgetter(index)), _rows(targets, index)
+                yield _map_tensors(itemgetter(index), cached), _rows(targets, index)
             else:
                 yield self._one_batch(split, _rows(targets, index), index)
-
-    def _predict(self, split: Split) -> Predictions:
-        return _concatenate([_map_tensors(batch, _to_cpu) for batch, _ in self.batches(split)])
 
     def _one_batch(
         self, split: Split, targets: Mapping[str, Tensor], index: Tensor
@@ -104,35 +102,19 @@ def _bytes(predictions: Predictions) -> int:
     return sum(tensor.nbytes for tensor in tensors)
 
 
-def _map_tensors(batch: Predictions, change: Callable[[Tensor], Tensor]) -> Predictions:
-    """Return `batch` with `change` applied to every tensor."""
+def _map_tensors(change: Callable[..., Tensor], *parts: Predictions) -> Predictions:
+    """Return the results of `change`, called with each tensor of all `parts`."""
     return Predictions(
-        features=change(batch.features),
-        outputs={task: change(values) for task, values in batch.outputs.items()},
-        losses={task: change(values) for task, values in batch.losses.items()},
-        branches={
-            task: BranchOutputs(
-                value.groups, change(value.logits), change(value.probability), change(value.weights)
-            )
-            for task, value in batch.branches.items()
-        },
-    )
-
-
-def _concatenate(parts: list[Predictions]) -> Predictions:
-    """Return the predictions of consecutive batches as one."""
-    first = parts[0]
-    return Predictions(
-        features=torch.cat([part.features for part in parts]),
-        outputs={task: torch.cat([p.outputs[task] for p in parts]) for task in first.outputs},
-        losses={task: torch.cat([p.losses[task] for p in parts]) for task in first.losses},
+        features=change(*(part.features for part in parts)),
+        outputs={task: change(*(p.outputs[task] for p in parts)) for task in parts[0].outputs},
+        losses={task: change(*(p.losses[task] for p in parts)) for task in parts[0].losses},
         branches={
             task: BranchOutputs(
                 value.groups,
-                torch.cat([part.branches[task].logits for part in parts]),
-                torch.cat([part.branches[task].probability for part in parts]),
-                torch.cat([part.branches[task].weights for part in parts]),
+                change(*(part.branches[task].logits for part in parts)),
+                change(*(part.branches[task].probability for part in parts)),
+                change(*(part.branches[task].weights for part in parts)),
             )
-            for task, value in first.branches.items()
+            for task, value in parts[0].branches.items()
         },
     )

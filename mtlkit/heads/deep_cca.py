@@ -12,8 +12,7 @@ from mtlkit.component import above, at_least
 from mtlkit.features.base import FeatureSpec
 from mtlkit.heads.base import Head, HeadModule
 from mtlkit.heads.layers import output_layers, sizes
-from mtlkit.metrics.mae import MAE
-from mtlkit.metrics.rmse import RMSE
+from mtlkit.metrics.number_errors import MAE, RMSE
 from mtlkit.targets.base import Target
 from mtlkit.targets.rows import Rows, chunks
 from mtlkit.targets.vector import VectorTarget

@@ -16,8 +16,8 @@ from mtlkit.errors import AssemblyError
 from mtlkit.features.base import FeatureSpec
 from mtlkit.heads.base import Head, HeadModule
 from mtlkit.heads.elements import sample_means
-from mtlkit.metrics.auroc import AUROC
-from mtlkit.metrics.f1 import F1
+from mtlkit.metrics.class_counts import F1
+from mtlkit.metrics.ranking import AUROC
 from mtlkit.targets.base import Target
 from mtlkit.targets.multi_label import MultiLabelTarget
 from mtlkit.task_types import MISSING

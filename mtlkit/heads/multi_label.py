@@ -18,8 +18,8 @@ from mtlkit.heads.base import Head, HeadModule
 from mtlkit.heads.class_loss import loss_weights
 from mtlkit.heads.elements import sample_means
 from mtlkit.heads.layers import output_layers, sizes
-from mtlkit.metrics.auroc import AUROC
-from mtlkit.metrics.f1 import F1
+from mtlkit.metrics.class_counts import F1
+from mtlkit.metrics.ranking import AUROC
 from mtlkit.targets.base import Target
 from mtlkit.targets.multi_label import MultiLabelTarget
 from mtlkit.targets.rows import Rows, chunks

@@ -13,9 +13,8 @@ from mtlkit.features.base import FeatureSpec
 from mtlkit.heads.base import Head, HeadModule
 from mtlkit.heads.elements import PointLoss, point_losses
 from mtlkit.heads.layers import output_layers, sizes
-from mtlkit.metrics.mae import MAE
-from mtlkit.metrics.r2 import R2
-from mtlkit.metrics.rmse import RMSE
+from mtlkit.metrics.moments import R2
+from mtlkit.metrics.number_errors import MAE, RMSE
 from mtlkit.targets.base import Target
 from mtlkit.targets.number import NumberTarget
 from mtlkit.targets.rows import Rows, chunks

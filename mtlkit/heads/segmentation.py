@@ -22,7 +22,7 @@ from mtlkit.heads.layers import map_layers, sizes
 from mtlkit.heads.linear import LinearClassifier
 from mtlkit.heads.maps import MapHead
 from mtlkit.metrics.accuracy import Accuracy
-from mtlkit.metrics.mean_iou import MeanIoU
+from mtlkit.metrics.class_counts import MeanIoU
 from mtlkit.targets.base import Target
 from mtlkit.targets.class_map import ClassMapTarget
 from mtlkit.targets.rows import Rows

@@ -13,8 +13,7 @@ from mtlkit.features.base import FeatureSpec
 from mtlkit.heads.base import Head, HeadModule
 from mtlkit.heads.elements import PointLoss, point_losses, sample_means
 from mtlkit.heads.layers import output_layers, sizes
-from mtlkit.metrics.mae import MAE
-from mtlkit.metrics.rmse import RMSE
+from mtlkit.metrics.number_errors import MAE, RMSE
 from mtlkit.targets.base import Target
 from mtlkit.targets.rows import Rows, chunks
 from mtlkit.targets.vector import VectorTarget

@@ -3,7 +3,7 @@
 import attrs
 from torch import Tensor
 
-from mtlkit.metrics.base import Metric, MetricState
+from mtlkit.metrics.base import FractionMetric, MetricState
 from mtlkit.metrics.elements import CLASSES
 from mtlkit.metrics.mean import MeanState
 from mtlkit.targets.base import Target
@@ -11,7 +11,7 @@ from mtlkit.targets.multi_label import MultiLabelTarget
 
 
 @attrs.frozen(kw_only=True)
-class Accuracy(Metric):
+class Accuracy(FractionMetric):
     """Fraction of elements whose class has the largest logit; pixel accuracy for a map of classes.
 
     A multi-label task has a logit for each label, above 0 for true.
@@ -19,9 +19,6 @@ class Accuracy(Metric):
 
     name = "accuracy"
     targets = (*CLASSES, MultiLabelTarget)
-    higher_is_better = True
-    unit = "fraction"
-    bounds = (0.0, 1.0)
 
     def build(self, target: Target) -> MetricState:
         multi_label = isinstance(target, MultiLabelTarget)

@@ -1,6 +1,5 @@
 """Angles between predicted and true directions: their mean, median and fraction within a limit."""
 
-from abc import abstractmethod
 from functools import partial
 
 import attrs
@@ -8,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mtlkit.component import above
-from mtlkit.metrics.base import Metric, MetricState
+from mtlkit.metrics.base import FractionMetric, Metric, MetricState, SumState
 from mtlkit.metrics.mean import MeanState
 from mtlkit.targets.base import Target
 from mtlkit.targets.unit_vector_map import UnitVectorMapTarget
@@ -25,9 +24,6 @@ class _AngleMetric(Metric):
     higher_is_better = False
     unit = "degree"
     bounds = (0.0, 180.0)
-
-    @abstractmethod
-    def build(self, target: Target) -> MetricState: ...
 
 
 @attrs.frozen(kw_only=True)
@@ -52,19 +48,17 @@ class AngleMedian(_AngleMetric):
     name = "angle-median"
 
     def build(self, target: Target) -> MetricState:
-        return MedianState(target)
+        return MedianState(target, BINS + 1, dtype=torch.int64)
 
 
 @attrs.frozen(kw_only=True)
-class AngleWithin(_AngleMetric):
+class AngleWithin(FractionMetric):
     """Fraction of pixels whose angle is below `degrees`.
 
     The metric is called ``angle-within-22.5`` for 22.5 degrees.
     """
 
-    higher_is_better = True
-    unit = "fraction"
-    bounds = (0.0, 1.0)
+    targets = (UnitVectorMapTarget,)
 
     degrees: float = attrs.field(default=11.25, validator=above(0))
 
@@ -76,31 +70,23 @@ class AngleWithin(_AngleMetric):
         return MeanState(target, partial(is_below, degrees=self.degrees))
 
 
-class MedianState(MetricState):
+class MedianState(SumState):
     """Histogram of the angles, with a last bin for predictions without a direction."""
-
-    def __init__(self, target: Target) -> None:
-        self._target = target
-        self._counts = torch.zeros(BINS + 1, dtype=torch.int64)
 
     def update(self, outputs: Tensor, labels: Tensor) -> None:
         present = self._target.present(labels).reshape(-1).long()
         values = angles(outputs, labels).reshape(-1)
         bins = (values * (BINS / 180)).nan_to_num(0.0).long().clamp(0, BINS - 1)
         counts = torch.zeros(BINS + 1, dtype=torch.int64, device=bins.device)
-        counts.scatter_add_(0, torch.where(values.isnan(), BINS, bins), present)
-        self._counts = self._counts.to(counts.device) + counts
-
-    def merge(self, other: "MedianState") -> None:
-        self._counts = self._counts + other._counts.to(self._counts.device)
+        self._add(counts.scatter_add_(0, torch.where(values.isnan(), BINS, bins), present))
 
     def compute(self) -> float | None:
-        total = int(self._counts.sum())
+        total = int(self._sums.sum())
         if not total:
             return None
-        if self._counts[BINS]:
+        if self._sums[BINS]:
             return torch.nan
-        middle = int(torch.searchsorted(self._counts.cumsum(0), (total + 1) // 2))
+        middle = int(torch.searchsorted(self._sums.cumsum(0), (total + 1) // 2))
         return (middle + 0.5) * 180 / BINS
 
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import ClassVar, Self
 
 import attrs
+import torch
 from torch import Tensor
 
-from mtlkit.component import Component
+from mtlkit.component import Component, one_of
 from mtlkit.errors import did_you_mean
 from mtlkit.targets.base import Target
 
@@ -56,6 +57,29 @@ class Metric(Component):
         """Return an empty state for labels of the type `target`."""
 
 
+@attrs.frozen(kw_only=True)
+class FractionMetric(Metric):
+    """A metric that is a fraction, of which higher is better."""
+
+    higher_is_better = True
+    unit = "fraction"
+    bounds = (0.0, 1.0)
+
+
+@attrs.frozen(kw_only=True)
+class AveragedMetric(FractionMetric):
+    """A fraction for each class or label; "macro" is their mean, "micro" pools them first."""
+
+    title: ClassVar[str]
+    """Name of the macro average, and the start of the name of the other."""
+
+    average: str = attrs.field(default="macro", validator=one_of("macro", "micro"))
+
+    @property
+    def name(self) -> str:
+        return self.title if self.average == "macro" else f"{self.title}-{self.average}"
+
+
 class MetricState(ABC):
     """Accumulated state of a metric over a split; it can be pickled.
 
@@ -78,6 +102,20 @@ class MetricState(ABC):
     def parts(self) -> dict[str, float]:
         """Return the metric of each class, label or component by name; empty if it has none."""
         return {}
+
+
+class SumState(MetricState):
+    """A state of sums over elements, kept on the device of the newest batch."""
+
+    def __init__(self, target: Target, *shape: int, dtype: torch.dtype = torch.float64) -> None:
+        self._target = target
+        self._sums = torch.zeros(shape, dtype=dtype)
+
+    def merge(self, other: Self) -> None:
+        self._add(other._sums.to(self._sums.device))
+
+    def _add(self, sums: Tensor) -> None:
+        self._sums = self._sums.to(sums.device) + sums
 
 
 def metric_named(metrics: Sequence[Metric], name: str) -> Metric:

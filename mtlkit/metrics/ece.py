@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mtlkit.component import at_least
-from mtlkit.metrics.base import Metric, MetricState
+from mtlkit.metrics.base import Metric, MetricState, SumState
 from mtlkit.metrics.elements import CLASSES, classes_last
 from mtlkit.targets.base import Target
 
@@ -36,15 +36,11 @@ class ECE(Metric):
         return "ece" if self.bins == BINS else f"ece-{self.bins}"
 
     def build(self, target: Target) -> MetricState:
-        return CalibrationState(target, self.bins)
+        return CalibrationState(target, 3, self.bins)
 
 
-class CalibrationState(MetricState):
+class CalibrationState(SumState):
     """Elements, hits and summed confidence (3, bins) of the bins."""
-
-    def __init__(self, target: Target, bins: int) -> None:
-        self._target = target
-        self._sums = torch.zeros(3, bins, dtype=torch.float64)
 
     def update(self, outputs: Tensor, labels: Tensor) -> None:
         present = self._target.present(labels).reshape(-1).double()
@@ -55,10 +51,7 @@ class CalibrationState(MetricState):
         bins = self._sums.shape[1]
         bin_of = (confidence * bins).ceil().nan_to_num(1.0).long().clamp(1, bins) - 1
         sums = torch.zeros(3, bins, dtype=torch.float64, device=values.device)
-        self._sums = self._sums.to(values.device) + sums.index_add_(1, bin_of, values)
-
-    def merge(self, other: "CalibrationState") -> None:
-        self._sums = self._sums + other._sums.to(self._sums.device)
+        self._add(sums.index_add_(1, bin_of, values))
 
     def compute(self) -> float | None:
         elements, hits, confidence = self._sums

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mtlkit.errors import DataError
-from mtlkit.metrics.base import Metric, MetricState
+from mtlkit.metrics.base import Metric, MetricState, SumState
 from mtlkit.targets.base import Target
 from mtlkit.targets.keypoints import points_of
 from mtlkit.targets.vector import VectorTarget
@@ -64,19 +64,18 @@ def keypoints(components: tuple[str, ...]) -> tuple[str, ...]:
     return points
 
 
-class KeypointState(MetricState):
+class KeypointState(SumState):
     """Sum of the errors of samples, and their number."""
 
     def __init__(
         self, target: Target, points: tuple[str, ...], between: tuple[int, ...] | None
     ) -> None:
+        super().__init__(target, 2)
         names = target.components
         self._order = torch.tensor(
             [[names.index(f"{point}_{axis}") for axis in "xy"] for point in points]
         )
         self._between = between
-        self._total = torch.zeros((), dtype=torch.float64)
-        self._count = torch.zeros((), dtype=torch.int64)
 
     def update(self, outputs: Tensor, labels: Tensor) -> None:
         order = self._order.to(labels.device)
@@ -86,16 +85,12 @@ class KeypointState(MetricState):
         distance = torch.where(present, (predicted - true).norm(dim=2), 0.0)
         error = distance.sum(dim=1) / present.sum(dim=1) / size
         counted = (size > 0) & present.any(dim=1)
-        self._total = self._total.to(labels.device) + torch.where(counted, error, 0.0).sum()
-        self._count = self._count.to(labels.device) + counted.sum()
-
-    def merge(self, other: "KeypointState") -> None:
-        self._total = self._total + other._total.to(self._total.device)
-        self._count = self._count + other._count.to(self._count.device)
+        total = torch.where(counted, error, 0.0).sum()
+        self._add(torch.stack([total, counted.sum().double()]))
 
     def compute(self) -> float | None:
-        count = int(self._count)
-        return self._total.item() / count if count else None
+        total, count = self._sums.tolist()
+        return total / count if count else None
 
     def _size(self, true: Tensor, present: Tensor) -> Tensor:
         """Return the size of each sample (N,); NaN if a point that it needs is missing."""

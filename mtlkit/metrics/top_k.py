@@ -6,14 +6,14 @@ import attrs
 from torch import Tensor
 
 from mtlkit.component import at_least
-from mtlkit.metrics.base import Metric, MetricState
+from mtlkit.metrics.base import FractionMetric, MetricState
 from mtlkit.metrics.elements import CLASSES
 from mtlkit.metrics.mean import MeanState
 from mtlkit.targets.base import Target
 
 
 @attrs.frozen(kw_only=True)
-class TopK(Metric):
+class TopK(FractionMetric):
     """Fraction of elements whose class has one of the `k` largest logits.
 
     A class that ties with the k-th largest logit counts as found. The metric is called ``top-5``
@@ -21,9 +21,6 @@ class TopK(Metric):
     """
 
     targets = CLASSES
-    higher_is_better = True
-    unit = "fraction"
-    bounds = (0.0, 1.0)
 
     k: int = attrs.field(default=5, validator=at_least(1))
 

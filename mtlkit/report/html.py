@@ -39,7 +39,7 @@ _FIGURES = "@@figures@@"
 
 def render_html(page: Page) -> str:
     """Return the page as HTML."""
-    figures = _Figures(page.interactive)
+    figures = _Figures()
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("mtlkit.report", "."),
         autoescape=True,
@@ -66,8 +66,7 @@ def render_html(page: Page) -> str:
 class _Figures:
     """Draws the charts of a page, or collects them for its script."""
 
-    def __init__(self, interactive: bool) -> None:
-        self.interactive = interactive
+    def __init__(self) -> None:
         self._numbers = itertools.count()
         self._stored: dict[str, dict[str, Any]] = {}
 

@@ -18,9 +18,9 @@ def label_sides(chart: Chart) -> dict[str, str]:
     drawn = {k: s for k, s in chart.series.items() if s.style.line in ("", "none")}
     xs = [float(x) for series in drawn.values() for x in series.x]
     ys = [y for series in drawn.values() for y in series.y]
-    points = list(zip(_unit(xs, xs), _unit(ys, ys), strict=True))
     sides: dict[str, str] = {}
-    boxes: list[tuple[float, float, float, float]] = []
+    # left, right, lower and upper bounds of points and labels
+    taken = [(x, x, y, y) for x, y in zip(_unit(xs, xs), _unit(ys, ys), strict=True)]
     for name, series in drawn.items():
         if not series.group:
             continue
@@ -30,9 +30,8 @@ def label_sides(chart: Chart) -> dict[str, str]:
             left = x + shift * width + 0.02 * (1 + 2 * shift)
             box = (left, left + width, y + up - 0.03, y + up + 0.03)
             inside = box[0] > -0.03 and box[1] < 1.06
-            free = not any(_overlap(box, other) for other in boxes)
-            if inside and free and not any(_holds(box, point) for point in points):
-                boxes.append(box)
+            if inside and not any(_overlap(box, other) for other in taken):
+                taken.append(box)
                 sides[name] = side
                 break
     return sides
@@ -45,7 +44,3 @@ def _unit(values: Sequence[Any], of: Sequence[float]) -> list[float]:
 
 def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
     return a[0] < b[1] and b[0] < a[1] and a[2] < b[3] and b[2] < a[3]
-
-
-def _holds(box: tuple[float, ...], point: tuple[float, float]) -> bool:
-    return box[0] < point[0] < box[1] and box[2] < point[1] < box[3]

@@ -19,7 +19,7 @@ from mtlkit.report.history import (
 from mtlkit.report.html import render_html
 from mtlkit.report.numbers import duration
 from mtlkit.report.overlay import overlay
-from mtlkit.report.page import Code, Facts, Headline, Page, PagePart
+from mtlkit.report.page import Code, Facts, Headline, Page, PageBlock, PagePart
 
 OPENING = 2
 """The number of charts above the first heading if a run has no training curves."""
@@ -66,27 +66,19 @@ def run_page(run: RunRecord, others: Sequence[RunRecord] = ()) -> Page:
     facts = {k: v for k, v in run.evaluation.facts.items() if k != "model"}
     compared = [_compared(runs)] if others else []
     metrics = _all_metrics(runs)
+    folded: tuple[tuple[str, str, PageBlock | None], ...] = (
+        (f"All {len(metrics.rows)} metrics", "metrics", metrics if metrics.rows else None),
+        ("Recipe, resolved", "recipe", Code(text=run.recipe) if run.recipe else None),
+        ("Versions", "versions", Facts(items=run.versions) if run.versions else None),
+    )
     optional = [
         PagePart(title="Compared with other runs", anchor="compared", blocks=tuple(compared)),
         *parts,
         PagePart(title="Setup", anchor="setup", blocks=(Facts(items=facts),) if facts else ()),
-        PagePart(
-            title=f"All {len(metrics.rows)} metrics",
-            anchor="metrics",
-            blocks=(metrics,) if metrics.rows else (),
-            folded=True,
-        ),
-        PagePart(
-            title="Recipe, resolved",
-            anchor="recipe",
-            blocks=(Code(text=run.recipe),) if run.recipe else (),
-            folded=True,
-        ),
-        PagePart(
-            title="Versions",
-            anchor="versions",
-            blocks=(Facts(items=run.versions),) if run.versions else (),
-            folded=True,
+        *(
+            PagePart(title=title, anchor=anchor, blocks=(block,), folded=True)
+            for title, anchor, block in folded
+            if block is not None
         ),
     ]
     return Page(

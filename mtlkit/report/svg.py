@@ -43,7 +43,7 @@ _STEPS = {"hv": "steps-post", "vh": "steps-pre"}
 def draw(chart: Chart, identifier: str) -> str:
     """Return the chart as SVG for a page; `identifier` makes its ids unique in the page."""
     chart = styled(chart)
-    colors = Placeholders([INK, GRID, *(one.style.color for one in chart.series.values())])
+    colors = placeholders([INK, GRID, *(one.style.color for one in chart.series.values())])
     with svg_figure(size_of(chart), identifier) as figure:
         plot(figure.add_subplot(), chart, colors)
         target = to_svg(figure)
@@ -72,13 +72,9 @@ def draw_file(chart: Chart) -> str:
     return f"{opening}<style>{palette}</style>{svg[start:]}\n"
 
 
-class Placeholders(dict[str, str]):
-    """A placeholder color for each CSS color."""
-
-    def __init__(self, colors: Iterable[str]) -> None:
-        super().__init__(
-            {color: f"#0102{number + 3:02x}" for number, color in enumerate(dict.fromkeys(colors))}
-        )
+def placeholders(colors: Iterable[str]) -> dict[str, str]:
+    """Return a placeholder color for each CSS color."""
+    return {color: f"#0102{number + 3:02x}" for number, color in enumerate(dict.fromkeys(colors))}
 
 
 @contextmanager

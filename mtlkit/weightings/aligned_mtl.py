@@ -13,7 +13,7 @@ from torch import Tensor
 from mtlkit.component import member_of
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import GradientWeighting
-from mtlkit.weightings.kinds import GramianWeighting, UpdateStats, WeightingModule
+from mtlkit.weightings.kinds import GramianWeighting, UpdateStats
 
 
 class Singular(Enum):
@@ -33,7 +33,7 @@ class AlignedMTL(GradientWeighting):
 
     scale: Singular = attrs.field(default=Singular.SMALLEST, validator=member_of(Singular))
 
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "AlignedMTLWeights":
         return AlignedMTLWeights(self.scale)
 
 

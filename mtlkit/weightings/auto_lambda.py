@@ -8,17 +8,17 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from mtlkit.component import Problem, above, member_of
+from mtlkit.component import Problem, above
 from mtlkit.task_types import LossTerm, Role
-from mtlkit.weightings.base import GradientLocation, GradientWeighting
-from mtlkit.weightings.kinds import LookaheadWeighting, UpdateStats, WeightingModule
+from mtlkit.weightings.base import CrossSampleWeighting, GradientLocation
+from mtlkit.weightings.kinds import LookaheadWeighting, UpdateStats
 from mtlkit.weightings.solvers.adam import AdamState
 
 
 @attrs.frozen(kw_only=True)
-class AutoLambda(GradientWeighting):
+class AutoLambda(CrossSampleWeighting):
     """Weights that minimize the main losses after a trial step (Liu et al., TMLR 2022, eq. 3).
 
     The samples of an update are split into two draws: the trial step is computed on the first and
@@ -28,15 +28,8 @@ class AutoLambda(GradientWeighting):
 
     compares_steps = True
 
-    at: GradientLocation = attrs.field(
-        default=GradientLocation.PARAMETERS, validator=member_of(GradientLocation)
-    )
     start: float = attrs.field(default=0.1, validator=above(0))
     learning_rate: float = attrs.field(default=1e-3, validator=above(0))
-
-    @property
-    def compares_samples(self) -> bool:
-        return True
 
     def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
         if all(term.role is not Role.MAIN for term in terms):
@@ -50,7 +43,7 @@ class AutoLambda(GradientWeighting):
                 "AutoLambda needs a trial step of all shared parameters; use `at: parameters`",
             )
 
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "AutoLambdaWeights":
         return AutoLambdaWeights(self, terms)
 
 
@@ -63,14 +56,11 @@ class AutoLambdaWeights(LookaheadWeighting):
     clamped at 0.
     """
 
-    values: Tensor
-    main: Tensor
-
     def __init__(self, config: AutoLambda, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
-        self.register_buffer("values", torch.full((len(terms),), config.start))
+        self.values = nn.Buffer(torch.full((len(terms),), config.start))
         main = [float(term.role is Role.MAIN) for term in terms]
-        self.register_buffer("main", torch.tensor(main), persistent=False)
+        self.main = nn.Buffer(torch.tensor(main), persistent=False)
         self.adam = AdamState(len(terms), config.learning_rate)
 
     def current_weights(self, indices: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import attrs
 
 from mtlkit.component import Component, Problem, member_of
 from mtlkit.task_types import LossTerm
+from mtlkit.weightings.term_checks import unknown_names
 
 if TYPE_CHECKING:
     from mtlkit.weightings.kinds import WeightingModule
@@ -22,13 +23,14 @@ class Weighting(Component):
     is the smallest number of loss terms, `reads_features` requires shared features and the losses
     of samples, and `reads_epochs` requires the start of each epoch. `compares_steps` is True if
     losses or gradients before and after a step are compared, which excludes callbacks that compute
-    gradients elsewhere.
+    gradients elsewhere. `options_by_loss` names the options whose keys are names of losses.
     """
 
     min_tasks: ClassVar[int] = 1
     reads_features: ClassVar[bool] = False
     reads_epochs: ClassVar[bool] = False
     compares_steps: ClassVar[bool] = False
+    options_by_loss: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
@@ -36,7 +38,8 @@ class Weighting(Component):
 
     def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
         """Yield the reasons why this weighting cannot weight `terms`; called before `build`."""
-        return ()
+        for option in self.options_by_loss:
+            yield from unknown_names(getattr(self, option), terms, option)
 
     def notes(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
         """Yield what a valid recipe may not intend, which is printed when the recipe is read."""
@@ -98,6 +101,17 @@ class GradientWeighting(Weighting):
     def compares_samples(self) -> bool:
         """Return True if gradients of different samples are compared, which excludes features."""
         return False
+
+
+@attrs.frozen(kw_only=True)
+class CrossSampleWeighting(GradientWeighting):
+    """Options of a weighting that compares gradients of different samples, of all parameters."""
+
+    compares_samples = True
+
+    at: GradientLocation = attrs.field(
+        default=GradientLocation.PARAMETERS, validator=member_of(GradientLocation)
+    )
 
 
 def pairing_problems(

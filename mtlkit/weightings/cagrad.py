@@ -13,7 +13,7 @@ from torch import Tensor
 from mtlkit.component import below
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import GradientWeighting
-from mtlkit.weightings.kinds import GramianWeighting, UpdateStats, WeightingModule
+from mtlkit.weightings.kinds import GramianWeighting, UpdateStats
 from mtlkit.weightings.solvers.active_set import minimize_on_simplex, norm_of, on_floats
 from mtlkit.weightings.solvers.gramian import norms
 from mtlkit.weightings.solvers.simplex import conflict_averse
@@ -29,7 +29,7 @@ class CAGrad(GradientWeighting):
 
     c: float = attrs.field(default=0.5, validator=below(1))
 
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "CAGradWeights":
         return CAGradWeights(self.c)
 
 

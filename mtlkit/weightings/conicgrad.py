@@ -14,7 +14,7 @@ from torch import Tensor
 from mtlkit.component import below
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import GradientWeighting
-from mtlkit.weightings.kinds import GramianWeighting, UpdateStats, WeightingModule
+from mtlkit.weightings.kinds import GramianWeighting, UpdateStats
 from mtlkit.weightings.solvers.simplex import min_norm, smallest
 
 DEFINED = 1e-7
@@ -31,7 +31,7 @@ class ConicGrad(GradientWeighting):
 
     c: float = attrs.field(default=0.5, validator=below(1))
 
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "ConicGradWeights":
         return ConicGradWeights(self.c)
 
 

@@ -4,18 +4,17 @@ Paper: Michael Ruchte and Josif Grabocka, "Scalable Pareto Front Approximation f
 Multi-Objective Learning", ICDM 2021.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from mtlkit.component import Problem, above, at_least_number, each
+from mtlkit.component import above, at_least_number, each
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import Weighting
-from mtlkit.weightings.kinds import BatchLossWeighting, UpdateStats, WeightingModule
+from mtlkit.weightings.kinds import BatchLossWeighting, UpdateStats
 from mtlkit.weightings.solvers.preferences import preference_vector
-from mtlkit.weightings.term_checks import unknown_names
 
 
 @attrs.frozen(kw_only=True)
@@ -29,14 +28,12 @@ class COSMOS(Weighting):
     """
 
     min_tasks = 2
+    options_by_loss = ("preferences",)
 
     penalty: float = attrs.field(default=1.0, validator=at_least_number(0))
     preferences: Mapping[str, float] = attrs.field(factory=dict, validator=each(above(0)))
 
-    def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
-        yield from unknown_names(self.preferences, terms, "preferences")
-
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "COSMOSWeights":
         return COSMOSWeights(self, terms)
 
 
@@ -46,13 +43,11 @@ class COSMOSWeights(BatchLossWeighting):
     With unit vectors u of r and v of L that is r - lambda (u - (u . v) v) / |L|.
     """
 
-    preferences: Tensor
-
     def __init__(self, config: COSMOS, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.penalty = config.penalty
         preferences = preference_vector(config.preferences, terms, 1 / len(terms))
-        self.register_buffer("preferences", preferences)
+        self.preferences = nn.Buffer(preferences)
 
     def weights(self, stats: UpdateStats) -> Tensor:
         preferences = self.preferences[stats.indices]

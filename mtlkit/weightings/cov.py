@@ -6,18 +6,12 @@ Coefficient of Variations", WACV 2021.
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlkit.component import below, optional
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import Weighting
-from mtlkit.weightings.kinds import (
-    BatchLossWeighting,
-    RequiresPositiveLosses,
-    UpdateStats,
-    WeightingModule,
-    positive,
-)
+from mtlkit.weightings.kinds import BatchLossWeighting, RequiresPositiveLosses, UpdateStats
 
 
 @attrs.frozen(kw_only=True)
@@ -31,7 +25,7 @@ class CoV(Weighting):
 
     decay: float | None = attrs.field(default=None, validator=optional(below(1)))
 
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "CoVWeights":
         return CoVWeights(self.decay, terms)
 
 
@@ -42,19 +36,16 @@ class CoVWeights(BatchLossWeighting, RequiresPositiveLosses):
     all updates equally, or decay exponentially with `decay`.
     """
 
-    losses: Tensor
-    ratios: Tensor
-    variance: Tensor
-    updates: Tensor
-
     def __init__(self, decay: float | None, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.decay = decay
-        for name in ("losses", "ratios", "variance", "updates"):
-            self.register_buffer(name, torch.zeros(len(terms)))
+        self.losses = nn.Buffer(torch.zeros(len(terms)))
+        self.ratios = nn.Buffer(torch.zeros(len(terms)))
+        self.variance = nn.Buffer(torch.zeros(len(terms)))
+        self.updates = nn.Buffer(torch.zeros(len(terms)))
 
     def weights(self, stats: UpdateStats) -> Tensor:
-        at, losses = stats.indices, positive(stats.losses)
+        at, losses = stats.indices, stats.positive_losses
         updates, mean = self.updates[at], self.ratios[at]
         std = self.variance[at].sqrt()
         variation = torch.where(updates >= 2, std / mean, torch.zeros_like(mean))

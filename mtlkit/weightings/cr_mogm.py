@@ -8,12 +8,12 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlkit.component import Problem, below
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import GradientLocation, GradientWeighting, HeadGradients
-from mtlkit.weightings.kinds import GramianWeighting, UpdateStats, WeightingModule
+from mtlkit.weightings.kinds import GramianWeighting, UpdateStats
 from mtlkit.weightings.mgda import MGDA
 
 
@@ -47,15 +47,12 @@ class CRMOGM(GradientWeighting):
                 )
         yield from self.of.problems(terms)
 
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "CRMOGMWeights":
         return CRMOGMWeights(self, terms, features)
 
 
 class CRMOGMWeights(GramianWeighting):
     """Weights a w_before + (1 - a) w, with another weighting's w (algorithm 1); w at first."""
-
-    values: Tensor
-    updates: Tensor
 
     def __init__(self, config: CRMOGM, terms: tuple[LossTerm, ...], features: int) -> None:
         super().__init__()
@@ -64,8 +61,8 @@ class CRMOGMWeights(GramianWeighting):
             raise TypeError(f"{type(config.of).__name__}.build must return a GramianWeighting")
         self.of = inner
         self.momentum = config.momentum
-        self.register_buffer("values", torch.zeros(len(terms)))
-        self.register_buffer("updates", torch.zeros(len(terms)))
+        self.values = nn.Buffer(torch.zeros(len(terms)))
+        self.updates = nn.Buffer(torch.zeros(len(terms)))
 
     def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
         at = stats.indices

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlkit.component import Problem, at_least_number, below
 from mtlkit.task_types import LossTerm
@@ -21,7 +21,6 @@ from mtlkit.weightings.kinds import (
     UpdateStats,
     WeightingModule,
     WeightsHeads,
-    positive,
 )
 from mtlkit.weightings.solvers.gramian import inverse_norms, norms
 
@@ -35,12 +34,10 @@ class DBMTL(GradientWeighting):
     (sigma). With ``heads: weighted``, the heads descend on the log losses, as in the authors' code.
     """
 
+    scale_free = True
+
     momentum: float = attrs.field(default=0.0, validator=below(1))
     momentum_decay: float = attrs.field(default=0.0, validator=at_least_number(0))
-
-    @property
-    def scale_free(self) -> bool:
-        return True
 
     @property
     def compares_samples(self) -> bool:
@@ -62,7 +59,7 @@ class LogHeads(WeightsHeads, RequiresPositiveLosses):
     """Heads that descend on log L_t, with the weights 1 / L_t."""
 
     def head_weights(self, stats: UpdateStats) -> Tensor:
-        return 1 / positive(stats.losses)
+        return 1 / stats.positive_losses
 
 
 class DBMTLWeights(GramianWeighting, LogHeads):
@@ -72,7 +69,7 @@ class DBMTLWeights(GramianWeighting, LogHeads):
     """
 
     def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
-        losses = positive(stats.losses).to(gramian)
+        losses = stats.positive_losses.to(gramian)
         largest = (norms(gramian) / losses).max()
         return largest * inverse_norms(gramian)
 
@@ -84,21 +81,18 @@ class DBMTLDirection(StatefulJacobian, LogHeads):
     the authors' code. This start shortens the direction of the first updates.
     """
 
-    means: Tensor
-    updates: Tensor
-
     def __init__(self, config: DBMTL, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.momentum, self.decay = config.momentum, config.momentum_decay
-        self.register_buffer("means", torch.zeros(len(terms), 0))
-        self.register_buffer("updates", torch.zeros(len(terms)))
+        self.means = nn.Buffer(torch.zeros(len(terms), 0))
+        self.updates = nn.Buffer(torch.zeros(len(terms)))
 
     def allocate(self, elements: int) -> None:
-        self.means = self.means.new_zeros(len(self.means), elements)
+        self.means = nn.Buffer(self.means.new_zeros(len(self.means), elements))
 
     def forward(self, jacobian: Tensor, stats: UpdateStats) -> Direction:
         at = stats.indices
-        losses = positive(stats.losses)
+        losses = stats.positive_losses
         newest = jacobian / losses.unsqueeze(1)
         self.updates[at] += 1
         momentum = (self.momentum / self.updates[at] ** self.decay).unsqueeze(1)

@@ -6,18 +6,12 @@ Attention", CVPR 2019.
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlkit.component import above
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import Weighting
-from mtlkit.weightings.kinds import (
-    BatchLossWeighting,
-    RequiresPositiveLosses,
-    UpdateStats,
-    WeightingModule,
-    positive,
-)
+from mtlkit.weightings.kinds import BatchLossWeighting, RequiresPositiveLosses, UpdateStats
 
 
 @attrs.frozen(kw_only=True)
@@ -33,7 +27,7 @@ class DWA(Weighting):
 
     temperature: float = attrs.field(default=2.0, validator=above(0))
 
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "DWAWeights":
         return DWAWeights(self.temperature, terms)
 
 
@@ -44,21 +38,17 @@ class DWAWeights(BatchLossWeighting, RequiresPositiveLosses):
     r = 1, so weights are equal in the first two epochs.
     """
 
-    totals: Tensor
-    before: Tensor
-    rate: Tensor
-
     def __init__(self, temperature: float, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.temperature = temperature
-        self.register_buffer("totals", torch.zeros(2, len(terms)))  # sums and counts of this epoch
-        self.register_buffer("before", torch.zeros(len(terms)))  # means of the last epoch; 0: none
-        self.register_buffer("rate", torch.ones(len(terms)))
+        self.totals = nn.Buffer(torch.zeros(2, len(terms)))  # sums and counts of this epoch
+        self.before = nn.Buffer(torch.zeros(len(terms)))  # means of the last epoch; 0: none
+        self.rate = nn.Buffer(torch.ones(len(terms)))
 
     def weights(self, stats: UpdateStats) -> Tensor:
         if stats.step.opens_epoch:
             self._start_epoch()
-        losses = positive(stats.losses)
+        losses = stats.positive_losses
         self.totals[0].index_add_(0, stats.indices, losses)
         self.totals[1].index_add_(0, stats.indices, torch.ones_like(losses))
         rate = self.rate[stats.indices]

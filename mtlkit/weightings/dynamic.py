@@ -5,7 +5,6 @@ Recognition", IEEE Transactions on Image Processing 2018.
 """
 
 import math
-from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
@@ -16,13 +15,7 @@ from mtlkit import ops
 from mtlkit.component import Problem, above, one_of, optional
 from mtlkit.task_types import LossTerm, Role
 from mtlkit.weightings.base import Weighting
-from mtlkit.weightings.kinds import (
-    LossWeighting,
-    StepLosses,
-    WeightedLoss,
-    WeightingModule,
-    WholeBatch,
-)
+from mtlkit.weightings.kinds import LossWeighting, StepLosses, WeightedLoss, WholeBatch
 from mtlkit.weightings.term_checks import (
     heavy_side_notes,
     main_and_side_problems,
@@ -74,7 +67,7 @@ class Dynamic(Weighting):
         yield from single_gate_notes(terms, "Dynamic")
         yield from heavy_side_notes(terms, self.total)
 
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "GatedWeights":
         return FORMS[self.form](self, terms, features)
 
     @property
@@ -92,9 +85,6 @@ class FeatureGate(nn.Module):
     `units` (G,) divide the weights: the loss at chance level if losses are normalized, or 1.
     """
 
-    indices: Tensor
-    units: Tensor
-
     def __init__(
         self,
         terms: tuple[LossTerm, ...],
@@ -111,9 +101,9 @@ class FeatureGate(nn.Module):
         nn.init.zeros_(self.linear.weight)  # every gate starts from equal weights
         nn.init.zeros_(self.linear.bias)
         # buffers avoid a copy to the device in every step
-        self.register_buffer("indices", torch.tensor(indices), persistent=False)
+        self.indices = nn.Buffer(torch.tensor(indices), persistent=False)
         units = [chance_loss(terms[index]) if normalize else 1.0 for index in indices]
-        self.register_buffer("units", torch.tensor(units), persistent=False)
+        self.units = nn.Buffer(torch.tensor(units), persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the weights (G, N) of the gated terms, from shared features (N, D)."""
@@ -140,6 +130,8 @@ class GatedWeights(LossWeighting):
         totals = {Role.SIDE: config.total}
         if config.gate_main:
             totals[Role.MAIN] = config.main_total
+        of_terms = [totals.get(term.role, 1.0) for term in terms]
+        self.totals = nn.Buffer(torch.tensor(of_terms), persistent=False)
         self.gates = nn.ModuleDict(
             {
                 role.value: FeatureGate(terms, role, total, features, normalize=config.normalize)
@@ -154,10 +146,6 @@ class GatedWeights(LossWeighting):
             assert isinstance(gate, FeatureGate)
             weights = weights.index_copy(0, gate.indices, gate(features))
         return weights
-
-    @abstractmethod
-    def forward(self, losses: StepLosses) -> WeightedLoss:
-        """Return the gated sum."""
 
 
 class DynamicWeights(GatedWeights):
@@ -204,18 +192,6 @@ class ReleasedDynamicWeights(MeanDynamicWeights):
     gradient to the logits; only the reported loss is a product. Each side task therefore trains
     with the full `total`, whatever the gate's weights are.
     """
-
-    totals: Tensor
-
-    def __init__(self, config: Dynamic, terms: tuple[LossTerm, ...], features: int) -> None:
-        super().__init__(config, terms, features)
-        totals = {
-            Role.SIDE: config.total,
-            Role.MAIN: config.main_total if config.gate_main else 1.0,
-        }
-        self.register_buffer(
-            "totals", torch.tensor([totals[term.role] for term in terms]), persistent=False
-        )
 
     def scale(self, weights: Tensor) -> Tensor:
         return self.totals

@@ -4,25 +4,18 @@ Paper: Debabrata Mahapatra and Vaibhav Rajan, "Multi-Task Learning with User Pre
 Descent with Controlled Ascent in Pareto Optimization", ICML 2020.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from mtlkit.component import Problem, above, each
+from mtlkit.component import above, each
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import GradientWeighting
-from mtlkit.weightings.kinds import (
-    GramianWeighting,
-    RequiresPositiveLosses,
-    UpdateStats,
-    WeightingModule,
-    positive,
-)
+from mtlkit.weightings.kinds import GramianWeighting, RequiresPositiveLosses, UpdateStats
 from mtlkit.weightings.solvers.linear_program import maximize_on_simplex
 from mtlkit.weightings.solvers.preferences import preference_vector
-from mtlkit.weightings.term_checks import unknown_names
 
 
 @attrs.frozen(kw_only=True)
@@ -35,13 +28,12 @@ class EPO(GradientWeighting):
     the ray, and those below it may grow; then all descend.
     """
 
+    options_by_loss = ("preferences",)
+
     preferences: Mapping[str, float] = attrs.field(factory=dict, validator=each(above(0)))
     tolerance: float = attrs.field(default=1e-4, validator=above(0))
 
-    def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
-        yield from unknown_names(self.preferences, terms, "preferences")
-
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "EPOWeights":
         return EPOWeights(self, terms)
 
 
@@ -60,16 +52,14 @@ class EPOWeights(GramianWeighting, RequiresPositiveLosses):
     [1.0, 0.0]
     """
 
-    preferences: Tensor
-
     def __init__(self, config: EPO, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.tolerance = config.tolerance
-        self.register_buffer("preferences", preference_vector(config.preferences, terms, 1.0))
+        self.preferences = nn.Buffer(preference_vector(config.preferences, terms, 1.0))
 
     def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
         preferences = self.preferences[stats.indices].to(gramian)
-        products = preferences * positive(stats.losses).to(gramian)
+        products = preferences * stats.positive_losses.to(gramian)
         logs = (products / products.sum() * len(products)).log()
         divergence = (products / products.sum() * logs).sum()
         balanced = divergence <= self.tolerance

@@ -8,7 +8,6 @@ from mtlkit.component import Problem, above, optional
 from mtlkit.task_types import LossTerm, Role
 from mtlkit.weightings.base import Weighting
 from mtlkit.weightings.fixed import FixedWeights
-from mtlkit.weightings.kinds import WeightingModule
 from mtlkit.weightings.term_checks import heavy_side_notes
 
 
@@ -26,7 +25,7 @@ class Equal(Weighting):
     def notes(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
         yield from heavy_side_notes(terms, self.total)
 
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> FixedWeights:
         side = sum(term.role is Role.SIDE for term in terms)
         weight = 1.0 if self.total is None else self.total / max(side, 1)
         return FixedWeights([1.0 if term.role is Role.MAIN else weight for term in terms])

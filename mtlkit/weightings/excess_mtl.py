@@ -6,16 +6,16 @@ Zhao, "Robust Multi-Task Learning with Excess Risks", ICML 2024.
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from mtlkit.component import above, member_of
+from mtlkit.component import above
 from mtlkit.task_types import LossTerm
-from mtlkit.weightings.base import GradientLocation, GradientWeighting
-from mtlkit.weightings.kinds import Direction, StatefulJacobian, UpdateStats, WeightingModule
+from mtlkit.weightings.base import CrossSampleWeighting
+from mtlkit.weightings.kinds import Direction, StatefulJacobian, UpdateStats
 
 
 @attrs.frozen(kw_only=True)
-class ExcessMTL(GradientWeighting):
+class ExcessMTL(CrossSampleWeighting):
     """More weight for tasks with a larger excess risk (He et al., ICML 2024, eq. 6-9).
 
     The excess risk is estimated from gradients and their accumulated squares, relative to the
@@ -24,16 +24,9 @@ class ExcessMTL(GradientWeighting):
 
     returns_direction = True
 
-    at: GradientLocation = attrs.field(
-        default=GradientLocation.PARAMETERS, validator=member_of(GradientLocation)
-    )
     rate: float = attrs.field(default=1.0, validator=above(0))
 
-    @property
-    def compares_samples(self) -> bool:
-        return True
-
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "ExcessMTLDirection":
         return ExcessMTLDirection(self.rate, terms)
 
 
@@ -44,19 +37,15 @@ class ExcessMTLDirection(StatefulJacobian):
     excess risk of the task (section 3.2). Weights start equal and sum to 1.
     """
 
-    squares: Tensor
-    first: Tensor
-    values: Tensor
-
     def __init__(self, rate: float, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.rate = rate
-        self.register_buffer("squares", torch.zeros(len(terms), 0))
-        self.register_buffer("first", torch.zeros(len(terms)))  # 0: no estimate yet
-        self.register_buffer("values", torch.full((len(terms),), 1 / len(terms)))
+        self.squares = nn.Buffer(torch.zeros(len(terms), 0))
+        self.first = nn.Buffer(torch.zeros(len(terms)))  # 0: no estimate yet
+        self.values = nn.Buffer(torch.full((len(terms),), 1 / len(terms)))
 
     def allocate(self, elements: int) -> None:
-        self.squares = self.squares.new_zeros(len(self.squares), elements)
+        self.squares = nn.Buffer(self.squares.new_zeros(len(self.squares), elements))
 
     def forward(self, jacobian: Tensor, stats: UpdateStats) -> Direction:
         at = stats.indices

@@ -9,7 +9,7 @@ from torch import Tensor
 from mtlkit.component import above, between, optional
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import GradientWeighting
-from mtlkit.weightings.kinds import GramianWeighting, UpdateStats, WeightingModule
+from mtlkit.weightings.kinds import GramianWeighting, UpdateStats
 from mtlkit.weightings.solvers.bargaining import bargain, capped
 
 
@@ -31,7 +31,7 @@ class FairGrad(GradientWeighting):
         # the Nash product is invariant to scales
         return self.alpha == 1 and self.largest_mean is None
 
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "FairGradWeights":
         return FairGradWeights(self)
 
 

@@ -6,7 +6,7 @@ NeurIPS 2023.
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlkit.component import above, at_least_number
 from mtlkit.task_types import LossTerm
@@ -16,7 +16,6 @@ from mtlkit.weightings.kinds import (
     BatchLossWeighting,
     RequiresPositiveLosses,
     UpdateStats,
-    WeightingModule,
     positive,
 )
 from mtlkit.weightings.solvers.adam import AdamState
@@ -36,7 +35,7 @@ class FAMO(Weighting):
     learning_rate: float = attrs.field(default=0.025, validator=above(0))
     decay: float = attrs.field(default=1e-3, validator=at_least_number(0))
 
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "FAMOWeights":
         return FAMOWeights(self, terms)
 
 
@@ -48,20 +47,18 @@ class FAMOWeights(BatchLossWeighting, AfterStep, RequiresPositiveLosses):
     Adam with L2 decay, as in the authors' code (the paper has plain gradient descent).
     """
 
-    logits: Tensor
-
     def __init__(self, config: FAMO, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
-        self.register_buffer("logits", torch.zeros(len(terms)))
+        self.logits = nn.Buffer(torch.zeros(len(terms)))
         self.adam = AdamState(len(terms), config.learning_rate, config.decay)
 
     def weights(self, stats: UpdateStats) -> Tensor:
         fraction = self.logits[stats.indices].softmax(dim=0)
-        weights = fraction / positive(stats.losses)
+        weights = fraction / stats.positive_losses
         return weights / weights.sum()
 
     def after_step(self, before: UpdateStats, after: Tensor) -> None:
-        decrease = positive(before.losses).log() - positive(after).log()
+        decrease = before.positive_losses.log() - positive(after).log()
         # a loss that fell below zero has no logarithm; the next step raises the error
         decrease = torch.where(decrease.isfinite(), decrease, 0.0)
         fraction = self.logits[before.indices].softmax(dim=0)

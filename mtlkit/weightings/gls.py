@@ -10,13 +10,7 @@ from torch import Tensor
 
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import Weighting
-from mtlkit.weightings.kinds import (
-    BatchLossWeighting,
-    RequiresPositiveLosses,
-    UpdateStats,
-    WeightingModule,
-    positive,
-)
+from mtlkit.weightings.kinds import BatchLossWeighting, RequiresPositiveLosses, UpdateStats
 
 
 @attrs.frozen(kw_only=True)
@@ -25,7 +19,7 @@ class GLS(Weighting):
 
     min_tasks = 2
 
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "GLSWeights":
         return GLSWeights()
 
 
@@ -38,6 +32,6 @@ class GLSWeights(BatchLossWeighting, RequiresPositiveLosses):
     """
 
     def weights(self, stats: UpdateStats) -> Tensor:
-        losses = positive(stats.losses)
+        losses = stats.positive_losses
         mean = losses.log().mean().exp()
         return mean / (len(losses) * losses)

@@ -6,18 +6,12 @@ Optimization for Multi-Task Alignment", NeurIPS 2024.
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlkit.component import above, at_least
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import Weighting
-from mtlkit.weightings.kinds import (
-    BatchLossWeighting,
-    RequiresPositiveLosses,
-    UpdateStats,
-    WeightingModule,
-    positive,
-)
+from mtlkit.weightings.kinds import BatchLossWeighting, RequiresPositiveLosses, UpdateStats
 from mtlkit.weightings.solvers.groups import group_means
 
 
@@ -34,7 +28,7 @@ class GO4Align(Weighting):
     groups: int = attrs.field(default=2, validator=at_least(1))
     rate: float = attrs.field(default=1e-4, validator=above(0))
 
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "GO4AlignWeights":
         return GO4AlignWeights(self, terms)
 
 
@@ -45,15 +39,13 @@ class GO4AlignWeights(BatchLossWeighting, RequiresPositiveLosses):
     groups are the optimal ones, which in one dimension can be computed.
     """
 
-    values: Tensor
-
     def __init__(self, config: GO4Align, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.groups, self.rate = config.groups, config.rate
-        self.register_buffer("values", torch.full((len(terms),), 1 / len(terms)))
+        self.values = nn.Buffer(torch.full((len(terms),), 1 / len(terms)))
 
     def weights(self, stats: UpdateStats) -> Tensor:
-        at, losses = stats.indices, positive(stats.losses)
+        at, losses = stats.indices, stats.positive_losses
         before = self.values[at]
         risks = (before.log() - self.rate * losses).softmax(dim=0)
         self.values[at] = risks * before.sum()

@@ -6,18 +6,12 @@ Normalization for Adaptive Loss Balancing in Deep Multitask Networks", ICML 2018
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlkit.component import above, at_least_number
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import GradientWeighting
-from mtlkit.weightings.kinds import (
-    GramianWeighting,
-    RequiresPositiveLosses,
-    UpdateStats,
-    WeightingModule,
-    positive,
-)
+from mtlkit.weightings.kinds import GramianWeighting, RequiresPositiveLosses, UpdateStats
 from mtlkit.weightings.solvers.gramian import norms
 
 
@@ -32,7 +26,7 @@ class GradNorm(GradientWeighting):
     alpha: float = attrs.field(default=1.5, validator=at_least_number(0))
     learning_rate: float = attrs.field(default=0.025, validator=above(0))
 
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "GradNormWeights":
         return GradNormWeights(self, terms)
 
 
@@ -45,17 +39,14 @@ class GradNormWeights(GramianWeighting, RequiresPositiveLosses):
     before the step.
     """
 
-    values: Tensor
-    first: Tensor
-
     def __init__(self, config: GradNorm, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.alpha, self.learning_rate = config.alpha, config.learning_rate
-        self.register_buffer("values", torch.ones(len(terms)))
-        self.register_buffer("first", torch.zeros(len(terms)))  # 0: no loss yet
+        self.values = nn.Buffer(torch.ones(len(terms)))
+        self.first = nn.Buffer(torch.zeros(len(terms)))  # 0: no loss yet
 
     def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
-        at, losses = stats.indices, positive(stats.losses)
+        at, losses = stats.indices, stats.positive_losses
         first = torch.where(self.first[at] > 0, self.first[at], losses)
         self.first[at] = first
         weights = self.values[at]

@@ -9,12 +9,12 @@ from operator import mul
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlkit.component import below
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import GradientWeighting
-from mtlkit.weightings.kinds import GramianWeighting, UpdateStats, WeightingModule
+from mtlkit.weightings.kinds import GramianWeighting, UpdateStats
 from mtlkit.weightings.pcgrad import projection_order
 from mtlkit.weightings.solvers.active_set import on_floats
 
@@ -28,7 +28,7 @@ class GradVac(GradientWeighting):
 
     rate: float = attrs.field(default=0.5, validator=below(1))
 
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "GradVacWeights":
         return GradVacWeights(self.rate, terms)
 
 
@@ -39,12 +39,10 @@ class GradVacWeights(GramianWeighting):
     cosines (eq. 5), initially 0. With targets of 0 it is PCGrad.
     """
 
-    targets: Tensor
-
     def __init__(self, rate: float, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.rate = rate
-        self.register_buffer("targets", torch.zeros(len(terms), len(terms)))
+        self.targets = nn.Buffer(torch.zeros(len(terms), len(terms)))
 
     def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
         if on_floats(gramian):

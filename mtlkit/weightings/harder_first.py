@@ -7,18 +7,15 @@ Paper: Zuheng Ming, Junshi Xia, Muhammad Muzzamil Luqman, Jean-Christophe Burie 
 from collections.abc import Iterable, Sequence
 
 import attrs
-import torch
-from torch import Tensor
 
 from mtlkit.component import Problem, above, optional
 from mtlkit.task_types import LossTerm, Role
 from mtlkit.weightings.base import Weighting
-from mtlkit.weightings.dynamic import FeatureGate, chance_loss
+from mtlkit.weightings.dynamic import FeatureGate
 from mtlkit.weightings.kinds import (
     RequiresPositiveLosses,
     StepLosses,
     WeightedLoss,
-    WeightingModule,
     WholeBatch,
     positive,
 )
@@ -47,7 +44,7 @@ class HarderFirst(Weighting):
     def notes(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
         yield from single_gate_notes(terms, "HarderFirst")
 
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "HarderFirstWeights":
         return HarderFirstWeights(self, terms, features)
 
     @property
@@ -67,19 +64,12 @@ class HarderFirstWeights(WholeBatch, RequiresPositiveLosses):
     the value of the sum.
     """
 
-    units: Tensor
-
     def __init__(self, config: HarderFirst, terms: tuple[LossTerm, ...], features: int) -> None:
         super().__init__()
         self.terms = len(terms)
         self.gate = FeatureGate(
             terms, Role.SIDE, config.total, features, normalize=config.normalize
         )
-        units = [chance_loss(term) if config.normalize else 1.0 for term in terms]
-        self.register_buffer("units", torch.tensor(units), persistent=False)
-
-    def summarize(self, losses: StepLosses) -> Tensor:
-        return losses.mean.detach()
 
     def forward(self, losses: StepLosses) -> WeightedLoss:
         indices = self.gate.indices
@@ -87,7 +77,7 @@ class HarderFirstWeights(WholeBatch, RequiresPositiveLosses):
         weights = gated.new_ones(self.terms, gated.shape[1]).index_copy(0, indices, gated.detach())
         weighted = (weights * losses.weighted).sum(dim=1) / losses.counts.clamp(min=1)
         mean_losses = losses.mean.detach() if losses.summary is None else losses.summary
-        normalized = positive(mean_losses / self.units)[indices]
+        normalized = positive(mean_losses[indices] / self.gate.units)
         fraction = gated * self.gate.units.unsqueeze(1) / self.gate.total
         present = losses.fraction * losses.present[indices]
         gate_loss = (fraction.mean(dim=1) * present / normalized).sum()

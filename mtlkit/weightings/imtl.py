@@ -6,13 +6,13 @@ Wayne Zhang, "Towards Impartial Multi-task Learning", ICLR 2021.
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlkit.component import above, member_of
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import GradientWeighting, HeadGradients
 from mtlkit.weightings.imtl_g import IMTLGWeights
-from mtlkit.weightings.kinds import GramianWeighting, UpdateStats, WeightingModule, WeightsHeads
+from mtlkit.weightings.kinds import GramianWeighting, UpdateStats, WeightsHeads
 from mtlkit.weightings.solvers.adam import AdamState
 
 
@@ -28,7 +28,7 @@ class IMTL(GradientWeighting):
     )
     learning_rate: float = attrs.field(default=1e-3, validator=above(0))
 
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "IMTLWeights":
         return IMTLWeights(self.learning_rate, terms)
 
 
@@ -39,15 +39,12 @@ class IMTLWeights(GramianWeighting, WeightsHeads):
     exp(s_t) L_t - s_t (section 3.2), whose derivative is exp(s_t) L_t - 1.
     """
 
-    log_scale: Tensor
-    scales: Tensor
-
     def __init__(self, learning_rate: float, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.impartial = IMTLGWeights()
         self.adam = AdamState(len(terms), learning_rate)
-        self.register_buffer("log_scale", torch.zeros(len(terms)))
-        self.register_buffer("scales", torch.ones(len(terms)), persistent=False)
+        self.log_scale = nn.Buffer(torch.zeros(len(terms)))
+        self.scales = nn.Buffer(torch.ones(len(terms)), persistent=False)
 
     def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
         at = stats.indices

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import GradientWeighting
-from mtlkit.weightings.kinds import GramianWeighting, UpdateStats, WeightingModule
+from mtlkit.weightings.kinds import GramianWeighting, UpdateStats
 from mtlkit.weightings.solvers.active_set import on_floats, solve_positive
 from mtlkit.weightings.solvers.gramian import cosines, inverse_norms
 
@@ -21,7 +21,7 @@ from mtlkit.weightings.solvers.gramian import cosines, inverse_norms
 class IMTLG(GradientWeighting):
     """A direction with the same projection on every gradient (IMTL-G; Liu et al., ICLR 2021)."""
 
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "IMTLGWeights":
         return IMTLGWeights()
 
 

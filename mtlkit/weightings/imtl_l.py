@@ -11,7 +11,7 @@ from torch import nn
 from mtlkit.component import above, optional
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import Weighting
-from mtlkit.weightings.kinds import LossWeighting, StepLosses, WeightedLoss, WeightingModule
+from mtlkit.weightings.kinds import LossWeighting, StepLosses, WeightedLoss
 
 
 @attrs.frozen(kw_only=True)
@@ -25,7 +25,7 @@ class IMTLL(Weighting):
 
     learning_rate: float | None = attrs.field(default=None, validator=optional(above(0)))
 
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "IMTLLWeights":
         return IMTLLWeights(terms)
 
     @property

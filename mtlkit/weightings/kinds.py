@@ -57,6 +57,11 @@ class UpdateStats:
     step: StepInfo = attrs.field(factory=StepInfo)
     features: Tensor | None = None
 
+    @property
+    def positive_losses(self) -> Tensor:
+        """The losses to divide by or to take the logarithm of: see `positive`."""
+        return positive(self.losses)
+
 
 @attrs.frozen(eq=False)
 class StepLosses:
@@ -139,9 +144,12 @@ class LossWeighting(WeightingModule):
 class WholeBatch(LossWeighting):
     """A loss weighting that reads a summary of the whole update before it weights a part."""
 
-    @abstractmethod
     def summarize(self, losses: StepLosses) -> Tensor:
-        """Return a detached summary of this part; `losses.summary` is the sum over all parts."""
+        """Return a detached summary of this part; `losses.summary` is the sum over all parts.
+
+        The default is the mean losses (T,).
+        """
+        return losses.mean.detach()
 
 
 class BatchLossWeighting(WholeBatch):
@@ -150,9 +158,6 @@ class BatchLossWeighting(WholeBatch):
     @abstractmethod
     def weights(self, stats: UpdateStats) -> Tensor:
         """Return weights (K,) from the mean losses (K,) of the terms with targets."""
-
-    def summarize(self, losses: StepLosses) -> Tensor:
-        return losses.mean.detach()
 
     def forward(self, losses: StepLosses) -> WeightedLoss:
         indices = losses.counts.nonzero().flatten()

@@ -12,7 +12,7 @@ from mtlkit import ops
 from mtlkit.component import above, at_least_number, one_of, optional
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import Weighting
-from mtlkit.weightings.kinds import StepLosses, WeightedLoss, WeightingModule, WholeBatch
+from mtlkit.weightings.kinds import StepLosses, WeightedLoss, WholeBatch
 
 
 @attrs.frozen(kw_only=True)
@@ -32,7 +32,7 @@ class LDCMTL(Weighting):
     of: str = attrs.field(default="weighted", validator=one_of("weighted", "plain"))
     learning_rate: float | None = attrs.field(default=None, validator=optional(above(0)))
 
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "LDCMTLWeights":
         return LDCMTLWeights(self, terms, features)
 
     @property

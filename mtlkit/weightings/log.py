@@ -10,13 +10,7 @@ from torch import Tensor
 
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import Weighting
-from mtlkit.weightings.kinds import (
-    BatchLossWeighting,
-    RequiresPositiveLosses,
-    UpdateStats,
-    WeightingModule,
-    positive,
-)
+from mtlkit.weightings.kinds import BatchLossWeighting, RequiresPositiveLosses, UpdateStats
 
 
 @attrs.frozen(kw_only=True)
@@ -24,12 +18,9 @@ class Log(Weighting):
     """Sum of the logarithms of the losses, invariant to the scale of each loss (SI)."""
 
     min_tasks = 2
+    scale_free = True
 
-    @property
-    def scale_free(self) -> bool:
-        return True
-
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "LogWeights":
         return LogWeights()
 
 
@@ -44,4 +35,4 @@ class LogWeights(BatchLossWeighting, RequiresPositiveLosses):
     """
 
     def weights(self, stats: UpdateStats) -> Tensor:
-        return 1 / positive(stats.losses)
+        return 1 / stats.positive_losses

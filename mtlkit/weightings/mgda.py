@@ -13,13 +13,7 @@ from torch import Tensor
 from mtlkit.component import member_of
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import GradientWeighting
-from mtlkit.weightings.kinds import (
-    GramianWeighting,
-    RequiresPositiveLosses,
-    UpdateStats,
-    WeightingModule,
-    positive,
-)
+from mtlkit.weightings.kinds import GramianWeighting, RequiresPositiveLosses, UpdateStats
 from mtlkit.weightings.solvers.gramian import norms
 from mtlkit.weightings.solvers.simplex import min_norm
 
@@ -45,7 +39,7 @@ class MGDA(GradientWeighting):
         default=Normalization.NONE, validator=member_of(Normalization)
     )
 
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "MGDAWeights":
         by_loss = self.normalize in (Normalization.LOSS, Normalization.LOSS_AND_NORM)
         return (MGDAOfLosses if by_loss else MGDAWeights)(self.normalize)
 
@@ -67,7 +61,7 @@ class MGDAWeights(GramianWeighting):
         if self.normalize in (Normalization.NORM, Normalization.LOSS_AND_NORM):
             scale = scale * norms(gramian)
         if self.normalize in (Normalization.LOSS, Normalization.LOSS_AND_NORM):
-            scale = scale * positive(stats.losses).to(scale)
+            scale = scale * stats.positive_losses.to(scale)
         inverse = torch.where(scale == 0, 0.0, 1 / scale)  # NaN for a negative loss
         return min_norm(inverse.unsqueeze(1) * gramian * inverse)
 

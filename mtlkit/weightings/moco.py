@@ -9,17 +9,17 @@ from collections.abc import Mapping
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from mtlkit.component import above, at_least_number, between, member_of, one_of
+from mtlkit.component import above, at_least_number, between, one_of
 from mtlkit.task_types import LossTerm
-from mtlkit.weightings.base import GradientLocation, GradientWeighting
-from mtlkit.weightings.kinds import Direction, StatefulJacobian, UpdateStats, WeightingModule
+from mtlkit.weightings.base import CrossSampleWeighting
+from mtlkit.weightings.kinds import Direction, StatefulJacobian, UpdateStats
 from mtlkit.weightings.solvers.simplex import normalized, project
 
 
 @attrs.frozen(kw_only=True)
-class MoCo(GradientWeighting):
+class MoCo(CrossSampleWeighting):
     """MGDA on running means of gradients, to reduce its bias (MoCo; Fernando et al., ICLR 2023).
 
     `tracking` (the paper's beta) is the weight of the newest gradient in the mean, `rate` (gamma)
@@ -33,20 +33,13 @@ class MoCo(GradientWeighting):
 
     returns_direction = True
 
-    at: GradientLocation = attrs.field(
-        default=GradientLocation.PARAMETERS, validator=member_of(GradientLocation)
-    )
     tracking: float = attrs.field(default=0.5, validator=between(0.001, 1))
     rate: float = attrs.field(default=0.1, validator=above(0))
     pull: float = attrs.field(default=0.0, validator=at_least_number(0))
     decay: float = attrs.field(default=0.0, validator=at_least_number(0))
     form: str = attrs.field(default="paper", validator=one_of("paper", "released"))
 
-    @property
-    def compares_samples(self) -> bool:
-        return True
-
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "MoCoDirection":
         return FORMS[self.form](self, terms)
 
 
@@ -58,19 +51,15 @@ class MoCoDirection(StatefulJacobian):
     the paper does not define the start.
     """
 
-    tracked: Tensor
-    updates: Tensor
-    values: Tensor
-
     def __init__(self, config: MoCo, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.config = config
-        self.register_buffer("tracked", torch.zeros(len(terms), 0))
-        self.register_buffer("updates", torch.zeros(len(terms)))
-        self.register_buffer("values", torch.full((len(terms),), 1 / len(terms)))
+        self.tracked = nn.Buffer(torch.zeros(len(terms), 0))
+        self.updates = nn.Buffer(torch.zeros(len(terms)))
+        self.values = nn.Buffer(torch.full((len(terms),), 1 / len(terms)))
 
     def allocate(self, elements: int) -> None:
-        self.tracked = self.tracked.new_zeros(len(self.tracked), elements)
+        self.tracked = nn.Buffer(self.tracked.new_zeros(len(self.tracked), elements))
 
     def forward(self, jacobian: Tensor, stats: UpdateStats) -> Direction:
         at = stats.indices

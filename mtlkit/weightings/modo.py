@@ -6,17 +6,17 @@ Multi-Objective Learning: Optimization, Generalization and Conflict-Avoidance", 
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from mtlkit.component import above, at_least_number, member_of
+from mtlkit.component import above, at_least_number
 from mtlkit.task_types import LossTerm
-from mtlkit.weightings.base import GradientLocation, GradientWeighting
-from mtlkit.weightings.kinds import DoubleSampling, UpdateStats, WeightingModule
+from mtlkit.weightings.base import CrossSampleWeighting
+from mtlkit.weightings.kinds import DoubleSampling, UpdateStats
 from mtlkit.weightings.solvers.simplex import normalized, project
 
 
 @attrs.frozen(kw_only=True)
-class MoDo(GradientWeighting):
+class MoDo(CrossSampleWeighting):
     """MGDA's weights by gradient steps from two draws of samples (MoDo; Chen et al., JMLR 2024).
 
     The samples of an update are split into three draws: two for the weights, one for the update.
@@ -24,17 +24,10 @@ class MoDo(GradientWeighting):
     towards equal weights.
     """
 
-    at: GradientLocation = attrs.field(
-        default=GradientLocation.PARAMETERS, validator=member_of(GradientLocation)
-    )
     rate: float = attrs.field(default=0.1, validator=above(0))
     pull: float = attrs.field(default=0.1, validator=at_least_number(0))
 
-    @property
-    def compares_samples(self) -> bool:
-        return True
-
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "MoDoWeights":
         return MoDoWeights(self, terms)
 
 
@@ -44,12 +37,10 @@ class MoDoWeights(DoubleSampling):
     Two draws make J1 J2' w an unbiased gradient; the Gramian of one draw is biased.
     """
 
-    values: Tensor
-
     def __init__(self, config: MoDo, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.rate, self.pull = config.rate, config.pull
-        self.register_buffer("values", torch.full((len(terms),), 1 / len(terms)))
+        self.values = nn.Buffer(torch.full((len(terms),), 1 / len(terms)))
 
     def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
         weights, total = normalized(self.values.to(gramian), stats.indices)

@@ -6,12 +6,12 @@ Ethan Fetaya, "Multi-Task Learning as a Bargaining Game", ICML 2022.
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlkit.component import above, at_least, optional
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import GradientWeighting
-from mtlkit.weightings.kinds import GramianWeighting, UpdateStats, WeightingModule, WeightsHeads
+from mtlkit.weightings.kinds import GramianWeighting, UpdateStats, WeightsHeads
 from mtlkit.weightings.solvers.bargaining import bargain, capped
 
 
@@ -32,7 +32,7 @@ class NashMTL(GradientWeighting):
     def scale_free(self) -> bool:
         return self.largest_mean is None
 
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "NashMTLWeights":
         return NashMTLWeights(self, terms)
 
 
@@ -44,16 +44,12 @@ class NashMTLWeights(GramianWeighting, WeightsHeads):
     only, too. A gradient of zero gets weight 0.
     """
 
-    kept: Tensor
-    age: Tensor
-    unclipped: Tensor
-
     def __init__(self, config: NashMTL, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.config = config
-        self.register_buffer("kept", torch.full((len(terms),), -1.0))  # -1: none yet
-        self.register_buffer("age", torch.zeros((), dtype=torch.int64))
-        self.register_buffer("unclipped", torch.zeros(len(terms)), persistent=False)
+        self.kept = nn.Buffer(torch.full((len(terms),), -1.0))  # -1: none yet
+        self.age = nn.Buffer(torch.zeros((), dtype=torch.int64))
+        self.unclipped = nn.Buffer(torch.zeros(len(terms)), persistent=False)
 
     def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
         weights = capped(self._solved(gramian, stats), self.config.largest_mean)
@@ -75,5 +71,5 @@ class NashMTLWeights(GramianWeighting, WeightsHeads):
         stale = (self.age % self.config.every == 0) | (kept < 0).any()
         weights = torch.where(stale, bargain(gramian), kept)
         self.kept[stats.indices] = weights.to(self.kept)
-        self.age += 1
+        self.age.add_(1)
         return weights

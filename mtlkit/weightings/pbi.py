@@ -4,18 +4,17 @@ Paper: Qingfu Zhang and Hui Li, "MOEA/D: A Multiobjective Evolutionary Algorithm
 Decomposition", IEEE Transactions on Evolutionary Computation 2007.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from mtlkit.component import Problem, above, at_least_number, each
+from mtlkit.component import above, at_least_number, each
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import Weighting
-from mtlkit.weightings.kinds import BatchLossWeighting, UpdateStats, WeightingModule
+from mtlkit.weightings.kinds import BatchLossWeighting, UpdateStats
 from mtlkit.weightings.solvers.preferences import preference_vector
-from mtlkit.weightings.term_checks import unknown_names
 
 
 @attrs.frozen(kw_only=True)
@@ -28,16 +27,13 @@ class PBI(Weighting):
     """
 
     min_tasks = 2
+    options_by_loss = ("preferences", "ideal")
 
     penalty: float = attrs.field(default=5.0, validator=at_least_number(0))
     preferences: Mapping[str, float] = attrs.field(factory=dict, validator=each(above(0)))
     ideal: Mapping[str, float] = attrs.field(factory=dict, validator=each(at_least_number(0)))
 
-    def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
-        yield from unknown_names(self.preferences, terms, "preferences")
-        yield from unknown_names(self.ideal, terms, "ideal")
-
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "PBIWeights":
         return PBIWeights(self, terms)
 
 
@@ -53,14 +49,11 @@ class PBIWeights(BatchLossWeighting):
     tensor([0.0000, 1.4140])
     """
 
-    preferences: Tensor
-    ideal: Tensor
-
     def __init__(self, config: PBI, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.penalty = config.penalty
-        self.register_buffer("preferences", preference_vector(config.preferences, terms, 1.0))
-        self.register_buffer("ideal", preference_vector(config.ideal, terms, 0.0))
+        self.preferences = nn.Buffer(preference_vector(config.preferences, terms, 1.0))
+        self.ideal = nn.Buffer(preference_vector(config.ideal, terms, 0.0))
 
     def weights(self, stats: UpdateStats) -> Tensor:
         preferences = self.preferences[stats.indices]

@@ -10,14 +10,14 @@ from torch import Tensor
 
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import GradientWeighting
-from mtlkit.weightings.kinds import GramianWeighting, UpdateStats, WeightingModule
+from mtlkit.weightings.kinds import GramianWeighting, UpdateStats
 
 
 @attrs.frozen(kw_only=True)
 class PCGrad(GradientWeighting):
     """Gradients projected to remove conflicts (PCGrad; Yu et al., NeurIPS 2020)."""
 
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "PCGradWeights":
         return PCGradWeights()
 
 

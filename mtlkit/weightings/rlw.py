@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import Weighting
-from mtlkit.weightings.kinds import BatchLossWeighting, UpdateStats, WeightingModule
+from mtlkit.weightings.kinds import BatchLossWeighting, UpdateStats
 
 
 @attrs.frozen(kw_only=True)
@@ -19,7 +19,7 @@ class RLW(Weighting):
 
     min_tasks = 2
 
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "RLWWeights":
         return RLWWeights()
 
 

@@ -6,17 +6,17 @@ Provable Stochastic Algorithms", NeurIPS 2023.
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from mtlkit.component import above, at_least, at_least_number, below, member_of
+from mtlkit.component import above, at_least, at_least_number, below
 from mtlkit.task_types import LossTerm
-from mtlkit.weightings.base import GradientLocation, GradientWeighting
-from mtlkit.weightings.kinds import DoubleSampling, UpdateStats, WeightingModule
+from mtlkit.weightings.base import CrossSampleWeighting
+from mtlkit.weightings.kinds import DoubleSampling, UpdateStats
 from mtlkit.weightings.solvers.simplex import normalized, project
 
 
 @attrs.frozen(kw_only=True)
-class SDMGrad(GradientWeighting):
+class SDMGrad(CrossSampleWeighting):
     """A direction between MGDA's and the mean (SDMGrad; Xiao et al., NeurIPS 2023, algorithm 1).
 
     The samples of an update are split into three draws: two for the weights, one for the update.
@@ -24,19 +24,12 @@ class SDMGrad(GradientWeighting):
     `steps` steps of size `rate` with `momentum`, on gradients divided by their mean norm.
     """
 
-    at: GradientLocation = attrs.field(
-        default=GradientLocation.PARAMETERS, validator=member_of(GradientLocation)
-    )
     nearness: float = attrs.field(default=0.3, validator=at_least_number(0))
     rate: float = attrs.field(default=10.0, validator=above(0))
     momentum: float = attrs.field(default=0.5, validator=below(1))
     steps: int = attrs.field(default=20, validator=at_least(1))
 
-    @property
-    def compares_samples(self) -> bool:
-        return True
-
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "SDMGradWeights":
         return SDMGradWeights(self, terms)
 
 
@@ -47,13 +40,11 @@ class SDMGradWeights(DoubleSampling):
     (section 6.1), from its value in the previous update (algorithm 1).
     """
 
-    values: Tensor
-
     def __init__(self, config: SDMGrad, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.nearness, self.rate = config.nearness, config.rate
         self.momentum, self.steps = config.momentum, config.steps
-        self.register_buffer("values", torch.full((len(terms),), 1 / len(terms)))
+        self.values = nn.Buffer(torch.full((len(terms),), 1 / len(terms)))
 
     def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
         weights, total = normalized(self.values.to(gramian), stats.indices)

@@ -4,17 +4,16 @@ Paper: Xi Lin, Xiaoyuan Zhang, Zhiyuan Yang, Fei Liu, Zhenkun Wang and Qingfu Zh
 Tchebycheff Scalarization for Multi-Objective Optimization", ICML 2024.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 
 import attrs
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from mtlkit.component import Problem, above, at_least_number, each
+from mtlkit.component import above, at_least_number, each
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import Weighting
-from mtlkit.weightings.kinds import BatchLossWeighting, UpdateStats, WeightingModule
-from mtlkit.weightings.term_checks import unknown_names
+from mtlkit.weightings.kinds import BatchLossWeighting, UpdateStats
+from mtlkit.weightings.solvers.preferences import preference_vector
 
 
 @attrs.frozen(kw_only=True)
@@ -27,16 +26,13 @@ class STCH(Weighting):
     """
 
     min_tasks = 2
+    options_by_loss = ("preferences", "ideal")
 
     smoothing: float = attrs.field(default=1.0, validator=above(0))
     preferences: Mapping[str, float] = attrs.field(factory=dict, validator=each(above(0)))
     ideal: Mapping[str, float] = attrs.field(factory=dict, validator=each(at_least_number(0)))
 
-    def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
-        yield from unknown_names(self.preferences, terms, "preferences")
-        yield from unknown_names(self.ideal, terms, "ideal")
-
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "STCHWeights":
         return STCHWeights(self, terms)
 
 
@@ -47,16 +43,12 @@ class STCHWeights(BatchLossWeighting):
     losses z and smoothing mu.
     """
 
-    preferences: Tensor
-    ideal: Tensor
-
     def __init__(self, config: STCH, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.smoothing = config.smoothing
-        preferences = [config.preferences.get(term.name, 1 / len(terms)) for term in terms]
-        ideal = [config.ideal.get(term.name, 0.0) for term in terms]
-        self.register_buffer("preferences", torch.tensor(preferences))
-        self.register_buffer("ideal", torch.tensor(ideal))
+        preferences = preference_vector(config.preferences, terms, 1 / len(terms))
+        self.preferences = nn.Buffer(preferences)
+        self.ideal = nn.Buffer(preference_vector(config.ideal, terms, 0.0))
 
     def weights(self, stats: UpdateStats) -> Tensor:
         preferences = self.preferences[stats.indices]

@@ -7,18 +7,12 @@ multi-task code.
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlkit.component import above, at_least
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import Weighting
-from mtlkit.weightings.kinds import (
-    BatchLossWeighting,
-    RequiresPositiveLosses,
-    UpdateStats,
-    WeightingModule,
-    positive,
-)
+from mtlkit.weightings.kinds import BatchLossWeighting, RequiresPositiveLosses, UpdateStats
 
 
 @attrs.frozen(kw_only=True)
@@ -32,15 +26,12 @@ class STCHLog(Weighting):
 
     min_tasks = 2
     reads_epochs = True
+    scale_free = True
 
     smoothing: float = attrs.field(default=1.0, validator=above(0))
     warmup: int = attrs.field(default=5, validator=at_least(1))
 
-    @property
-    def scale_free(self) -> bool:
-        return True
-
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "STCHLogWeights":
         return STCHLogWeights(self, terms)
 
 
@@ -52,17 +43,14 @@ class STCHLogWeights(BatchLossWeighting, RequiresPositiveLosses):
     nadir.
     """
 
-    sums: Tensor
-    counts: Tensor
-
     def __init__(self, config: STCHLog, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.smoothing, self.warmup = config.smoothing, config.warmup
-        self.register_buffer("sums", torch.zeros(len(terms)))
-        self.register_buffer("counts", torch.zeros(len(terms)))
+        self.sums = nn.Buffer(torch.zeros(len(terms)))
+        self.counts = nn.Buffer(torch.zeros(len(terms)))
 
     def weights(self, stats: UpdateStats) -> Tensor:
-        at, losses = stats.indices, positive(stats.losses)
+        at, losses = stats.indices, stats.positive_losses
         left = self.warmup - 1 - stats.step.epoch
         if left <= 0:
             counted = (self.counts[at] == 0) if left < 0 else torch.ones_like(at, dtype=torch.bool)

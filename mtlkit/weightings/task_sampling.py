@@ -13,7 +13,7 @@ from torch import Tensor
 from mtlkit.component import Problem, at_least
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import Weighting
-from mtlkit.weightings.kinds import BatchLossWeighting, UpdateStats, WeightingModule
+from mtlkit.weightings.kinds import BatchLossWeighting, UpdateStats
 
 
 @attrs.frozen(kw_only=True)
@@ -35,7 +35,7 @@ class TaskSampling(Weighting):
                 f"train all",
             )
 
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "TaskSamplingWeights":
         return TaskSamplingWeights(self.tasks)
 
 

@@ -11,7 +11,7 @@ from torch import nn
 from mtlkit.component import above, optional
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import Weighting
-from mtlkit.weightings.kinds import LossWeighting, StepLosses, WeightedLoss, WeightingModule
+from mtlkit.weightings.kinds import LossWeighting, StepLosses, WeightedLoss
 
 
 @attrs.frozen(kw_only=True)
@@ -23,7 +23,7 @@ class Uncertainty(Weighting):
 
     learning_rate: float | None = attrs.field(default=None, validator=optional(above(0)))
 
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "UncertaintyWeights":
         return UncertaintyWeights(terms)
 
     @property

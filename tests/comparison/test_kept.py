@@ -9,7 +9,7 @@ import pytest
 from mtlkit.atomic_files import TEMPORARY
 from mtlkit.comparison import study as studies
 from mtlkit.comparison.execute.executor_config import ExecutorConfig
-from mtlkit.comparison.execute.plan import FinishedRuns, method_jobs, ready_runs
+from mtlkit.comparison.execute.plan import method_jobs, ready_runs
 from mtlkit.comparison.results.record import Record, Stage, read_results, record_to_line
 from mtlkit.comparison.results.store import StudyFolder
 from mtlkit.data import Loading
@@ -149,7 +149,7 @@ def test_a_trial_made_again_does_not_part_the_seeds_of_a_method(bench):
         second.key: attrs.evolve(second, score=0.5, settings={"optimizer.lr": 0.1}),
         final.key: attrs.evolve(final, settings={"optimizer.lr": 0.05}),
     }
-    (other,) = ready_runs(method_job, comparison, FinishedRuns(known))
+    (other,) = ready_runs(method_job, comparison, known)
     assert (other.record.seed, other.record.settings) == (4, {"optimizer.lr": 0.05})
 
 

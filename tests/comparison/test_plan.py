@@ -5,7 +5,7 @@ from collections import Counter
 import attrs
 import pytest
 
-from mtlkit.comparison.execute.plan import FinishedRuns, method_jobs, planned, ready_runs
+from mtlkit.comparison.execute.plan import method_jobs, planned, ready_runs
 from mtlkit.comparison.results.record import Budget, Stage
 from mtlkit.comparison.spec.comparison import BASELINES
 from mtlkit.comparison.spec.recipes import for_final, for_trial, recipe_of, with_settings
@@ -58,7 +58,7 @@ def test_no_search_means_no_trials(bench):
 
 def test_a_search_begins_with_the_recipes_own_settings(comparison):
     for method_job in method_jobs(comparison):
-        (first,) = ready_runs(method_job, comparison, FinishedRuns({}))
+        (first,) = ready_runs(method_job, comparison, {})
         own = {"optimizer.lr": 0.05}
         if method_job.method.name == "tuned":
             own["weighting.weights.size"] = 1.0
@@ -72,7 +72,7 @@ def test_methods_see_the_same_values_of_what_they_share(comparison):
     second = {}
     for method_job in method_jobs(comparison):
         first = attrs.evolve(method_job.trial(0, 5), settings={"optimizer.lr": 0.05}, score=1.0)
-        (found,) = ready_runs(method_job, comparison, FinishedRuns({first.key: first}))
+        (found,) = ready_runs(method_job, comparison, {first.key: first})
         second[method_job.method.name] = found.record.settings["optimizer.lr"]
     assert len(set(second.values())) == 1
     assert 0.01 <= second["equal"] <= 0.2
@@ -91,13 +91,13 @@ def test_the_best_trial_gives_the_settings_of_the_final_runs(comparison):
             error=None if score else "NotFiniteError: too large",
         )
         known[trial.key] = trial
-    found = ready_runs(method_job, comparison, FinishedRuns(known))
+    found = ready_runs(method_job, comparison, known)
     assert [each.record.settings["optimizer.lr"] for each in found] == [0.1, 0.1]
     assert [each.record.seed for each in found] == [4, 7]
     none = {key: attrs.evolve(trial, score=None, error="x") for key, trial in known.items()}
-    assert {
-        each.skip_reason for each in ready_runs(method_job, comparison, FinishedRuns(none))
-    } == {"no trial came to its end"}
+    assert {each.skip_reason for each in ready_runs(method_job, comparison, none)} == {
+        "no trial came to its end"
+    }
 
 
 def final(method_job, seed, seconds, budget=Budget.EPOCHS, epochs=2):
@@ -120,21 +120,17 @@ def test_a_step_that_costs_twice_as_much_leaves_half_the_epochs(bench, tiny):
             known[record.key] = record
     epochs = {}
     for method_job in all_strands:
-        runs = ready_runs(method_job, found, FinishedRuns(known))
+        runs = ready_runs(method_job, found, known)
         assert {run.record.budget for run in runs} == {Budget.TIME}
         (epochs[method_job.method.name],) = {run.epochs for run in runs}
     assert epochs == {"equal": 10, "gls": 5, "log": 10, "tuned": 10, "rlw": 10, "single-task": 6}
     # what was begun is not changed by what is measured later
     gls = next(method_job for method_job in all_strands if method_job.method.name == "gls")
     made = final(gls, 0, 0.1, Budget.TIME, epochs=4)
-    assert [
-        run.epochs for run in ready_runs(gls, found, FinishedRuns({**known, made.key: made}))
-    ] == [4]
+    assert [run.epochs for run in ready_runs(gls, found, {**known, made.key: made})] == [4]
     # and nothing is begun before all is measured
     del known[final(gls, 1, 0).key]
-    assert {run.record.budget for run in ready_runs(gls, found, FinishedRuns(known))} == {
-        Budget.EPOCHS
-    }
+    assert {run.record.budget for run in ready_runs(gls, found, known)} == {Budget.EPOCHS}
 
 
 def test_a_network_for_one_task_has_the_router_only_where_it_fits(bench, tiny):

@@ -6,8 +6,8 @@ import torch
 
 from mtlkit.assembly import assembly_of
 from mtlkit.evaluators import TaskMetrics
-from mtlkit.evaluators.part_tables import part_tables
 from mtlkit.evaluators.task_scores import TaskScores
+from mtlkit.evaluators.task_tables import part_tables
 from mtlkit.heads import Regression
 from mtlkit.metrics import F1, MAE, R2, RMSE, Accuracy, BalancedAccuracy
 from mtlkit.model import assemble

@@ -35,12 +35,11 @@ def costs(study: StudyResults, problem: str, budget: Budget) -> dict[str, Traini
                 by_task.setdefault(record.task, []).append(record)
         if by_task:
             by_method[method] = _cost(list(by_task.values()))
-    equal = study.baseline("equal")
-    if equal not in by_method:
+    equal = by_method.get(study.baseline("equal") or "")
+    if equal is None or not equal.step_seconds:
         return by_method
-    unit = by_method[equal].step_seconds or math.inf
     return {
-        method: attrs.evolve(cost, relative=cost.step_seconds / unit if unit < math.inf else None)
+        method: attrs.evolve(cost, relative=cost.step_seconds / equal.step_seconds)
         for method, cost in by_method.items()
     }
 

@@ -51,7 +51,29 @@ def trade(study: StudyResults, problem: str, budget: Budget) -> Trade | None:
             }
     if len(tasks) < 2 or not methods:
         return None
-    return _measured(tasks, _sweep(study, problem, tasks), methods)
+    sweep = _sweep(study, problem, tasks)
+    reference, box = {}, 1.0
+    for judged in tasks:
+        values = [point[judged.task] for point in (*sweep, *methods.values())]
+        best, worst = max(values), min(values)
+        if not judged.higher_is_better:
+            best, worst = worst, best
+        reference[judged.task] = worst - MARGIN * (best - worst)
+        box *= abs(best - reference[judged.task])
+
+    def share(points: Sequence[Point]) -> float:
+        return hypervolume(points, tasks, reference) / box if box else 0.0
+
+    before = share(sweep)
+    return Trade(
+        tasks=tasks,
+        sweep=sweep,
+        methods=methods,
+        reference=reference,
+        volumes={name: share([point]) for name, point in methods.items()},
+        gains={name: share([*sweep, point]) - before for name, point in methods.items()},
+        sweep_volume=before,
+    )
 
 
 def front(points: Sequence[Point], tasks: Sequence[TaskMetric]) -> tuple[Point, ...]:
@@ -90,34 +112,6 @@ def _sweep(study: StudyResults, problem: str, tasks: Sequence[TaskMetric]) -> tu
         {judged.task: record.validation[judged.metric] for judged in tasks}
         for record in records
         if record.error is None and all(judged.metric in record.validation for judged in tasks)
-    )
-
-
-def _measured(
-    tasks: tuple[TaskMetric, ...], sweep: tuple[Point, ...], methods: Mapping[str, Point]
-) -> Trade:
-    every = [*sweep, *methods.values()]
-    reference, box = {}, 1.0
-    for judged in tasks:
-        values = [point[judged.task] for point in every]
-        best, worst = max(values), min(values)
-        if not judged.higher_is_better:
-            best, worst = worst, best
-        reference[judged.task] = worst - MARGIN * (best - worst)
-        box *= abs(best - reference[judged.task])
-
-    def share(points: Sequence[Point]) -> float:
-        return hypervolume(points, tasks, reference) / box if box else 0.0
-
-    before = share(sweep)
-    return Trade(
-        tasks=tasks,
-        sweep=sweep,
-        methods=methods,
-        reference=reference,
-        volumes={name: share([point]) for name, point in methods.items()},
-        gains={name: share([*sweep, point]) - before for name, point in methods.items()},
-        sweep_volume=before,
     )
 
 

@@ -1,6 +1,7 @@
 """Power analysis: seeds needed to show a difference, and the difference that seeds can show."""
 
 import bisect
+import functools
 import math
 
 from scipy import stats
@@ -24,12 +25,9 @@ def seeds_needed(difference: float, std: float, alpha: float) -> int | None:
     >>> seeds_needed(0.5, 1.0, 0.05)
     34
     """
-    if difference == 0 or _power(abs(difference), std, MOST_SEEDS, alpha) < POWER:
+    power = functools.partial(_power, abs(difference), std, alpha)
+    if difference == 0 or power(MOST_SEEDS) < POWER:
         return None
-
-    def power(seeds: int) -> float:
-        return _power(abs(difference), std, seeds, alpha)
-
     return bisect.bisect_left(range(MOST_SEEDS), POWER, lo=2, key=power)
 
 
@@ -44,17 +42,17 @@ def detectable(std: float, seeds: int, alpha: float) -> float | None:
     if seeds < 2:
         return None
     low, high = 0.0, 1.0  # in deviations
-    while _power(high, 1.0, seeds, alpha) < POWER:
+    while _power(high, 1.0, alpha, seeds) < POWER:
         high *= 2
         if high > 1e6:
             return None
     for _ in range(40):
         middle = (low + high) / 2
-        low, high = (low, middle) if _power(middle, 1.0, seeds, alpha) >= POWER else (middle, high)
+        low, high = (low, middle) if _power(middle, 1.0, alpha, seeds) >= POWER else (middle, high)
     return high * std
 
 
-def _power(difference: float, std: float, seeds: int, alpha: float) -> float:
+def _power(difference: float, std: float, alpha: float, seeds: int) -> float:
     """Return the chance to show the difference in its direction, without the other tail.
 
     A result in the other tail would have the wrong sign. SciPy's non-central t is sometimes NaN
@@ -62,8 +60,7 @@ def _power(difference: float, std: float, seeds: int, alpha: float) -> float:
     """
     if seeds < 2:
         return 0.0
-    effect = difference / max(std, 1e-9 * difference)
-    effect = min(effect, 1e3)
+    effect = min(difference / max(std, 1e-9 * difference), 1e3)
     power = float(TTestPower().power(effect, seeds, alpha / 2, alternative="larger"))
     return power if math.isfinite(power) else _far_power(effect, seeds, alpha)
 

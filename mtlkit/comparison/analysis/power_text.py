@@ -3,8 +3,6 @@
 import statistics
 from collections.abc import Iterator
 
-import attrs
-
 from mtlkit.comparison.analysis.baseline_tests import EVERY_PROBLEM, PairedComparison
 from mtlkit.comparison.analysis.delta_m import worthless
 from mtlkit.comparison.analysis.evidence import Evidence, Statement, StatementKind, deciding_budget
@@ -34,59 +32,42 @@ def more_seeds(evidence: Evidence, comparison: PairedComparison) -> str:
     )
 
 
-@attrs.frozen(kw_only=True)
-class _Reach:
-    """The difference that a study can show and the seeds for a relevant one, as text."""
-
-    seeds: str
-    smallest: str
-    needed: str
-
-
-def _reach(evidence: Evidence, problem: str) -> _Reach | None:
-    study, family = evidence.study, evidence.family
-    equal = study.baseline("equal")
-    mine = family.against(problem, equal) if equal else ()
-    spreads = [std(c.differences) for c in mine]
-    if not any(spreads):
-        return None
-    seeds = statistics.median_low(len(c.differences) for c in mine)
-    spread = statistics.median(spreads)
-    smallest = detectable(spread, seeds, family.alpha)
-    needed = seeds_needed(study.relevant, spread, family.alpha)
-    return _Reach(
-        seeds=counted(seeds, "seed"),
-        smallest="only an enormous difference" if smallest is None else f"about {smallest:.1f}%",
-        needed="more than 1,000" if needed is None else f"about {needed:,}",
-    )
-
-
 def short_limit(evidence: Evidence, problem: str) -> list[Statement]:
     """Return the smallest difference that the study can show, in one line."""
-    reach = _reach(evidence, problem)
-    if reach is None:
-        return []
-    return [
-        Statement(
-            StatementKind.LIMIT,
-            f"With {reach.seeds}, {reach.smallest} shows in four of five studies; "
-            f"{evidence.study.relevant:g}% takes {reach.needed} seeds.",
-        )
-    ]
+    text = (
+        "With {seeds}, {smallest} shows in four of five studies; {relevant} takes {needed} seeds."
+    )
+    return _limit(evidence, problem, text)
 
 
 def limits(evidence: Evidence, problem: str) -> list[Statement]:
     """Return what delta-m leaves out, and the smallest difference that the study can show."""
-    statements = list(_left_out(evidence, problem))
-    reach, comparisons = _reach(evidence, problem), len(evidence.family.comparisons)
-    if reach is not None:
-        text = (
-            f"With {reach.seeds} and {counted(comparisons, 'comparison')} the smallest difference "
-            f"from equal weights that shows in four of five studies is {reach.smallest}; one of "
-            f"{evidence.study.relevant:g}% takes {reach.needed} seeds."
-        )
-        statements.append(Statement(StatementKind.LIMIT, text))
-    return statements
+    text = (
+        "With {seeds} and {comparisons} the smallest difference from equal weights that shows in "
+        "four of five studies is {smallest}; one of {relevant} takes {needed} seeds."
+    )
+    return [*_left_out(evidence, problem), *_limit(evidence, problem, text)]
+
+
+def _limit(evidence: Evidence, problem: str, text: str) -> list[Statement]:
+    """Return `text` with the numbers of the study; nothing if its seeds do not differ."""
+    study, family = evidence.study, evidence.family
+    mine = family.against(problem, study.baseline("equal") or "")
+    spreads = [std(c.differences) for c in mine]
+    if not any(spreads):
+        return []
+    seeds = statistics.median_low(len(c.differences) for c in mine)
+    spread = statistics.median(spreads)
+    smallest = detectable(spread, seeds, family.alpha)
+    needed = seeds_needed(study.relevant, spread, family.alpha)
+    filled = text.format(
+        seeds=counted(seeds, "seed"),
+        comparisons=counted(len(family.comparisons), "comparison"),
+        smallest="only an enormous difference" if smallest is None else f"about {smallest:.1f}%",
+        relevant=f"{study.relevant:g}%",
+        needed="more than 1,000" if needed is None else f"about {needed:,}",
+    )
+    return [Statement(StatementKind.LIMIT, filled)]
 
 
 def _left_out(evidence: Evidence, problem: str) -> Iterator[Statement]:

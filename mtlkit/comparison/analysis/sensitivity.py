@@ -44,17 +44,16 @@ class Sensitivity:
 
 def sensitivities(study: StudyResults, problem: str) -> dict[str, Sensitivity]:
     """Return sensitivities by method, or method and task, if the learning rate was searched."""
-    by_name = {}
+    by_name: dict[str, list[Record]] = {}
     for method in study.methods:
-        by_task: dict[str | None, list[Record]] = {}
         for record in study.trials_of(problem, method):
-            by_task.setdefault(record.task, []).append(record)
-        for task, records in by_task.items():
-            name = method if task is None else f"{method}: {task}"
-            one = _sensitivity(records)
-            if one.points or one.failed:
-                by_name[name] = one
-    return by_name
+            by_name.setdefault(_name(record), []).append(record)
+    every = {name: _sensitivity(records) for name, records in by_name.items()}
+    return {name: one for name, one in every.items() if one.points or one.failed}
+
+
+def _name(record: Record) -> str:
+    return record.method if record.task is None else f"{record.method}: {record.task}"
 
 
 def _sensitivity(records: Sequence[Record]) -> Sensitivity:
@@ -74,7 +73,6 @@ def chosen_settings(study: StudyResults, problem: str) -> dict[str, Mapping[str,
     by_name: dict[str, Mapping[str, Setting]] = {}
     for record in study.records:
         if record.stage is Stage.FINAL and record.problem == problem and record.settings:
-            name = record.method if record.task is None else f"{record.method}: {record.task}"
-            by_name.setdefault(name, record.settings)
+            by_name.setdefault(_name(record), record.settings)
     order = {method: place for place, method in enumerate(study.methods)}
     return dict(sorted(by_name.items(), key=lambda item: order.get(item[0].split(": ")[0], 0)))

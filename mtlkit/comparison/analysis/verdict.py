@@ -81,17 +81,17 @@ def headline(evidence: Evidence) -> str:
     if not family.comparisons:
         return "Nothing can be compared yet."
     clauses = []
-    for role in VERDICT_BASELINES:
+    for role in ("equal", "tuned"):
         name = study.baseline(role)
         if name is None:
             continue
         better = [c for p in study.problems for c in family.against(p, name) if c.better]
         better = [c for c in better if role == "equal" or c.method not in BASELINE_ROLES]
-        if better and role != "single-task":
+        if better:
             where = _where(better, len(study.problems))
             beat = "beats" if len(where) == 1 else "beat"
             clauses.append(f"{listed(where)} {beat} {SPOKEN[role]}")
-        elif role != "single-task":
+        else:
             clauses.append(f"no method is shown to beat {SPOKEN[role]}")
     if not clauses:
         return "Neither equal weights nor tuned scalarization is there to compare methods with."
@@ -196,22 +196,17 @@ def _at_equal_time(evidence: Evidence, comparison: PairedComparison) -> str:
     assert evidence.at_equal_time is not None
     shown = [c for c in evidence.family.comparisons if c.better]
     again = [evidence.at_equal_time.of(c.problem, c.method, c.reference) for c in shown]
+    other = again[shown.index(comparison)]
+    if other is None:
+        return " At equal training time it has not been run."
     known = [c for c in again if c is not None]
-    adjusted = holm([c.p_value for c in known])
-    for other, adjusted_p in zip(known, adjusted, strict=True):
-        if (other.problem, other.method, other.reference) == (
-            comparison.problem,
-            comparison.method,
-            comparison.reference,
-        ):
-            estimate = other.estimate
-            held = adjusted_p < ALPHA and estimate.mean > 0
-            verb = "holds" if held else "is not shown"
-            return (
-                f" At equal training time this {verb}: {percent(estimate.mean)} "
-                f"({interval(estimate)}; {p_value(adjusted_p)})."
-            )
-    return " At equal training time it has not been run."
+    adjusted = holm([c.p_value for c in known])[known.index(other)]
+    estimate = other.estimate
+    verb = "holds" if adjusted < ALPHA and estimate.mean > 0 else "is not shown"
+    return (
+        f" At equal training time this {verb}: {percent(estimate.mean)} "
+        f"({interval(estimate)}; {p_value(adjusted)})."
+    )
 
 
 def _undecided(evidence: Evidence, comparisons: Sequence[PairedComparison], role: str) -> str:

@@ -105,13 +105,12 @@ def parse_executor_config(
             f"--devices: {devices} are of two kinds, whose results differ in their last bits; "
             f"expected one kind"
         )
+    config = ExecutorConfig(workers=workers, devices=named)
     if not ray:  # the workers of a cluster are on other machines
         refuse_too_many_workers("--workers", workers)
-    if ray and any(":" in name for name in named):
-        raise RunError(f"--devices: got {devices} with Ray, which assigns GPUs itself; use cuda")
-    config = ExecutorConfig(workers=workers, devices=named)
-    if not ray:
         return config
+    if any(":" in name for name in named):
+        raise RunError(f"--devices: got {devices} with Ray, which assigns GPUs itself; use cuda")
     return attrs.evolve(config, cluster=True, factory=functools.partial(_on_ray, address))
 
 

@@ -55,29 +55,17 @@ def planned(comparison: Comparison) -> list[Record]:
 
     A run of the time budget with as many epochs as one of the other budget is the same run.
     """
-    return [
-        record for method_job in method_jobs(comparison) for record in _all(method_job, comparison)
-    ]
-
-
-def _all(method_job: MethodJob, comparison: Comparison) -> Iterator[Record]:
     tuning = comparison.tuning
-    yield from (method_job.trial(number, tuning.seed) for number in range(tuning.searches))
-    for budget in comparison.budgets:
-        yield from (method_job.final(seed, budget) for seed in comparison.seeds)
+    records: list[Record] = []
+    for method_job in method_jobs(comparison):
+        records += [method_job.trial(number, tuning.seed) for number in range(tuning.searches)]
+        for budget in comparison.budgets:
+            records += [method_job.final(seed, budget) for seed in comparison.seeds]
+    return records
 
 
-@attrs.frozen
-class FinishedRuns:
-    """The runs that ended, by their keys."""
-
-    records: Mapping[str, Record]
-
-    def all_of(self, expected: Iterable[Record]) -> list[Record] | None:
-        """Return the records of the `expected` runs; None while one is missing."""
-        ended = [self.records.get(record.key) for record in expected]
-        whole = [record for record in ended if record is not None]
-        return whole if len(whole) == len(ended) else None
+Ended = Mapping[str, Record]
+"""The runs that ended, by their keys."""
 
 
 @attrs.frozen(kw_only=True)
@@ -90,15 +78,13 @@ class ReadyRun:
     skip_reason: str = ""
 
 
-def ready_runs(
-    method_job: MethodJob, comparison: Comparison, known: FinishedRuns
-) -> list[ReadyRun]:
+def ready_runs(method_job: MethodJob, comparison: Comparison, known: Ended) -> list[ReadyRun]:
     """Return the runs of `method_job` that can start now, including those already begun."""
     tuning = comparison.tuning
     trials: list[Record] = []
     for number in range(tuning.searches):
         pending = method_job.trial(number, tuning.seed)
-        ended = known.records.get(pending.key)
+        ended = known.get(pending.key)
         if ended is None:
             settings = _proposed(method_job, trials, tuning.seed, number)
             return [
@@ -122,7 +108,7 @@ def ready_runs(
         )
         for budget, epochs in _budgets(method_job, comparison, known)
         for seed in comparison.seeds
-        if method_job.final(seed, budget).key not in known.records
+        if method_job.final(seed, budget).key not in known
     ]
 
 
@@ -135,7 +121,7 @@ def _proposed(method_job: MethodJob, trials: list[Record], seed: int, number: in
 
 
 def _budgets(
-    method_job: MethodJob, comparison: Comparison, known: FinishedRuns
+    method_job: MethodJob, comparison: Comparison, known: Ended
 ) -> Iterator[tuple[Budget, int | None]]:
     """Yield the budgets whose final runs can start, with epochs if they differ from the recipe's.
 
@@ -149,9 +135,7 @@ def _budgets(
             yield Budget.TIME, epochs
 
 
-def _epochs_in_time(
-    method_job: MethodJob, comparison: Comparison, known: FinishedRuns
-) -> int | None:
+def _epochs_in_time(method_job: MethodJob, comparison: Comparison, known: Ended) -> int | None:
     """Return the epochs that take as long as those of `equal`; None while unknown."""
     finals = _made(method_job, comparison.seeds, [Budget.TIME], known)
     if finals:  # new measurements from added seeds must not change the epochs
@@ -165,15 +149,15 @@ def _epochs_in_time(
 
 
 def _made(
-    method_job: MethodJob, seeds: Iterable[int], budgets: Iterable[Budget], known: FinishedRuns
+    method_job: MethodJob, seeds: Iterable[int], budgets: Iterable[Budget], known: Ended
 ) -> list[Record]:
     """Return the final runs of a job that ended."""
     keys = [method_job.final(seed, budget).key for budget in budgets for seed in seeds]
-    return [known.records[key] for key in keys if key in known.records]
+    return [known[key] for key in keys if key in known]
 
 
 def step_seconds(
-    problem: str, method: Method, comparison: Comparison, known: FinishedRuns
+    problem: str, method: Method, comparison: Comparison, known: Ended
 ) -> float | None:
     """Return the seconds of a step of `method`, summed over all its networks.
 
@@ -182,12 +166,13 @@ def step_seconds(
     tasks = comparison.problems[problem].recipe.tasks if method.alone else (None,)
     total = 0.0
     for task in tasks:
-        records = known.all_of(
+        runs = [
             Record(problem=problem, method=method.name, task=task, stage=Stage.FINAL, seed=seed)
             for seed in comparison.seeds
-        )
-        if records is None:
+        ]
+        if not all(run.key in known for run in runs):
             return None
+        records = [known[run.key] for run in runs]
         ran = [record for record in records if record.error is None and record.steps]
         if not ran:
             return 0.0

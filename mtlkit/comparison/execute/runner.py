@@ -7,14 +7,9 @@ import attrs
 
 from mtlkit.atomic_files import make_folder
 from mtlkit.comparison.execute.executor import Executor
-from mtlkit.comparison.execute.plan import (
-    FinishedRuns,
-    MethodJob,
-    ReadyRun,
-    method_jobs,
-    ready_runs,
-)
+from mtlkit.comparison.execute.plan import MethodJob, ReadyRun, method_jobs, ready_runs
 from mtlkit.comparison.execute.retries import RETRIES
+from mtlkit.comparison.execute.run_many import POLL
 from mtlkit.comparison.execute.trial_scores import FinishedRun, TrialScores
 from mtlkit.comparison.execute.worker import Job, Outcome
 from mtlkit.comparison.results.outcome import measured
@@ -30,9 +25,6 @@ from mtlkit.recipe_io import dump_recipe
 from mtlkit.runs.fit_once import is_made
 from mtlkit.runs.storage.folder import RunFolder
 from mtlkit.training.signals import stop_on_signal
-
-POLL = 0.5
-"""Seconds between two checks for a stop request."""
 
 OnRecord = Callable[[Record, float], None]
 """Callback with a record that was written, and the seconds since its run started or resumed."""
@@ -100,7 +92,7 @@ class Runner:
             )
 
     def _ready(self, method_job: MethodJob) -> list[ReadyRun]:
-        return ready_runs(method_job, self.comparison, FinishedRuns(self._records))
+        return ready_runs(method_job, self.comparison, self._records)
 
     def _known_recipes(self) -> Iterator[tuple[str, Record]]:
         for record in self._records.values():
@@ -226,18 +218,9 @@ class Runner:
 
 def _as(record: Record, twin: Record) -> Record:
     """Return `record` with the results of `twin`, a run of the same recipe."""
-    return attrs.evolve(
-        twin,
-        problem=record.problem,
-        method=record.method,
-        stage=record.stage,
-        seed=record.seed,
-        budget=record.budget,
-        task=record.task,
-        trial=record.trial,
-        settings=record.settings,
-        score=None,
-    )
+    measures = ("steps", "seconds", "peak_memory_bytes", "parameters", "validation", "test")
+    names = ("retries", *measures, "folder")
+    return attrs.evolve(record, **{name: getattr(twin, name) for name in names})
 
 
 def _turn(following: ReadyRun) -> tuple[bool, bool, int]:

@@ -74,19 +74,16 @@ Costs = dict[tuple[str, str, str | None], float]
 
 
 def _costs(comparison: Comparison, known: Mapping[str, Record], loading: Loading) -> Costs:
+    seconds: dict[tuple[str, str, str | None], list[float]] = {}
+    for record in known.values():
+        if record.error is None and record.budget is Budget.EPOCHS:
+            key = record.problem, record.method, record.task
+            seconds.setdefault(key, []).append(record.seconds)
     costs: Costs = {}
     for method_job in method_jobs(comparison):
-        finished = [
-            record
-            for record in known.values()
-            if (record.problem, record.method, record.task)
-            == (method_job.problem, method_job.method.name, method_job.task)
-            and record.error is None
-            and record.budget is Budget.EPOCHS
-        ]
-        key = (method_job.problem, method_job.method.name, method_job.task)
+        key = method_job.problem, method_job.method.name, method_job.task
         base = comparison.problems[method_job.problem].base
-        mean = statistics.fmean(record.seconds for record in finished) if finished else 0.0
+        mean = statistics.fmean(seconds.get(key, [0.0]))
         costs[key] = mean or probe(method_job, attrs.evolve(loading, base=base))
     return costs
 

@@ -1,7 +1,5 @@
 """Tables of the cost of runs, the trade between tasks, the searches, and failures."""
 
-from collections.abc import Sequence
-
 from mtlkit.comparison.analysis.cost import costs
 from mtlkit.comparison.analysis.evidence import deciding_budget
 from mtlkit.comparison.analysis.pareto import trade
@@ -10,8 +8,6 @@ from mtlkit.comparison.results.record import Record, Stage
 from mtlkit.comparison.results.study_results import StudyResults
 from mtlkit.report.blocks import Cell, TableBlock
 from mtlkit.report.numbers import duration
-
-MEBIBYTE = 2**20
 
 
 def cost_table(study: StudyResults, problem: str) -> TableBlock:
@@ -22,7 +18,7 @@ def cost_table(study: StudyResults, problem: str) -> TableBlock:
             cost.relative,
             cost.step_seconds * 1000,
             duration(cost.seconds),
-            round(cost.peak_memory_bytes / MEBIBYTE) or None,
+            round(cost.peak_memory_bytes / 2**20) or None,
             cost.parameters or None,
             cost.epochs,
         )
@@ -36,7 +32,6 @@ def cost_table(study: StudyResults, problem: str) -> TableBlock:
             *("peak memory, MiB", "parameters", "epochs"),
         ),
         rows=tuple(rows),
-        groups=methods_of(rows),
         caption="Times are those of the fastest seed, memory is the largest of any. Single-task "
         "networks are counted together: a step is one of each.",
     )
@@ -57,7 +52,6 @@ def trade_table(study: StudyResults, problem: str) -> TableBlock | None:
         title="Hypervolume",
         header=("method", "hypervolume, % of the box", "added to the sweep, points"),
         rows=tuple(rows),
-        groups=methods_of(rows),
         caption=f"Validation split, all tasks. The sweep of {len(result.sweep)} constant "
         f"weightings has {100 * result.sweep_volume:.1f}%. The box reaches from the reference "
         f"point ({corner}), a tenth beyond the worst value seen, to the best of each task. A "
@@ -81,7 +75,6 @@ def rate_table(study: StudyResults, problem: str) -> TableBlock | None:
             *("trials", "failed"),
         ),
         rows=tuple(rows),
-        groups=methods_of(rows),
         caption="Trials of the search, scored on the validation split; a lower score is better.",
     ).mark_best({3: False})
 
@@ -100,7 +93,6 @@ def settings_table(study: StudyResults, problem: str) -> TableBlock | None:
         title="Settings that the searches chose",
         header=("method", *paths),
         rows=tuple(rows),
-        groups=methods_of(rows),
     )
 
 
@@ -113,11 +105,6 @@ def failure_table(study: StudyResults) -> TableBlock:
         rows=tuple((record.key, _stage(record), record.error) for record in failed),
         groups=tuple(record.method for record in failed),
     )
-
-
-def methods_of(rows: Sequence[Sequence[Cell]]) -> tuple[str, ...]:
-    """Return the method of each row, whose first cell is ``method`` or ``method: task``."""
-    return tuple(str(row[0]).split(": ")[0] for row in rows)
 
 
 def _plain(value: float | int | str | bool | None) -> str | int | float | None:

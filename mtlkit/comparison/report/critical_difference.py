@@ -7,7 +7,7 @@ import pandas as pd
 from scikit_posthocs import critical_difference_diagram
 
 from mtlkit.comparison.analysis.ranks import Ranking
-from mtlkit.report.svg import INK, Placeholders, inline, svg_figure, to_svg
+from mtlkit.report.svg import INK, inline, placeholders, svg_figure, to_svg
 
 
 def draw_critical_difference(ranking: Ranking, colors: Mapping[str, str], identifier: str) -> str:
@@ -19,7 +19,7 @@ def draw_critical_difference(ranking: Ranking, colors: Mapping[str, str], identi
     methods = list(ranking.ranks)
     if len(methods) < 2:
         return ""
-    ink = Placeholders([INK])[INK]
+    ink = placeholders([INK])[INK]
     significance = [[ranking.adjusted.get((a, b), 1.0) for b in methods] for a in methods]
     half = (len(methods) + 1) // 2  # the library draws the better half best first
     drawing_order = [*methods[:half], *reversed(methods[half:])]

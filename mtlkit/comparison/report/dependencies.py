@@ -16,18 +16,15 @@ NEEDED = {
 
 def require_libraries() -> None:
     """Raise `MissingExtraError` with the names of all missing libraries, if any is missing."""
-    missing = [name for module, name in NEEDED.items() if not _is_here(module)]
+    missing = []
+    for module, name in NEEDED.items():
+        try:
+            importlib.import_module(module)
+        except ModuleNotFoundError:
+            missing.append(name)
     if missing:
         verb = "is" if len(missing) == 1 else "are"
         raise MissingExtraError(
             f"the report of a comparison needs {', '.join(missing)}, which {verb} not installed; "
             f"run `pip install 'mtlkit[compare]'`"
         )
-
-
-def _is_here(module: str) -> bool:
-    try:
-        importlib.import_module(module)
-    except ModuleNotFoundError:
-        return False
-    return True

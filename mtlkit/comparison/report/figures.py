@@ -264,12 +264,11 @@ def _point(method: str, x: float, y: float, style: Style, note: str = "") -> Ser
 
 
 def _interval(method: str, estimate: Estimate, style: Style, note: str, label: str = "") -> Series:
-    known = estimate.low is not None and estimate.high is not None
     return Series(
         x=(method,),
         y=(estimate.mean,),
-        low=(estimate.low,) if estimate.low is not None and known else (),
-        high=(estimate.high,) if estimate.high is not None and known else (),
+        low=() if estimate.low is None else (estimate.low,),
+        high=() if estimate.high is None else (estimate.high,),
         notes=(note,),
         group=method,
         label=label,

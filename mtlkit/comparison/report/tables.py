@@ -3,6 +3,8 @@
 import math
 from collections.abc import Mapping
 
+import attrs
+
 from mtlkit.comparison.analysis.baseline_tests import EVERY_PROBLEM, PairedComparison
 from mtlkit.comparison.analysis.delta_m import delta_m
 from mtlkit.comparison.analysis.evidence import Evidence, deciding_budget
@@ -12,7 +14,6 @@ from mtlkit.comparison.analysis.statistics import bootstrap_mean, std
 from mtlkit.comparison.report.cost_tables import (
     cost_table,
     failure_table,
-    methods_of,
     rate_table,
     settings_table,
     trade_table,
@@ -48,9 +49,17 @@ def study_tables(evidence: Evidence, ranks: Mapping[str, Ranking]) -> StudyTable
     if len(study.problems) > 1:
         by_problem[STUDY].append(test_table(evidence, EVERY_PROBLEM))
     return {
-        problem: {table.name: table for table in tables if table is not None and table.rows}
+        problem: {
+            table.name: _grouped(table) for table in tables if table is not None and table.rows
+        }
         for problem, tables in by_problem.items()
     }
+
+
+def _grouped(table: TableBlock) -> TableBlock:
+    """Return the table with its groups: the methods in cells ``method`` or ``method: task``."""
+    methods = tuple(str(row[0]).split(": ")[0] for row in table.rows)
+    return attrs.evolve(table, groups=table.groups or methods)
 
 
 def ranking_table(evidence: Evidence, problem: str, ranks: Ranking) -> TableBlock:
@@ -91,7 +100,6 @@ def ranking_table(evidence: Evidence, problem: str, ranks: Ranking) -> TableBloc
             "seeds",
         ),
         rows=tuple(rows),
-        groups=methods_of(rows),
         signed=(1, 2),
         caption="Test split; means over seeds with bootstrap intervals of 95%. Δm is the mean "
         "improvement over the metrics of all tasks; above zero is better. The best of a column is "
@@ -136,7 +144,6 @@ def budget_table(study: StudyResults, problem: str) -> TableBlock | None:
             *(f"epochs at equal {budget.value}" for budget in study.budgets),
         ),
         rows=tuple(rows),
-        groups=methods_of(rows),
         signed=tuple(columns),
         caption="Against equal weights. At equal time a method whose step costs twice as much "
         "trains for half as many epochs.",
@@ -169,7 +176,6 @@ def test_table(evidence: Evidence, problem: str) -> TableBlock:
             *("a difference is", "seeds to show what was seen"),
         ),
         rows=tuple(rows),
-        groups=methods_of(rows),
         signed=(2,),
         caption=f"Student's paired test and its interval, seed by seed; adjusted over the "
         f"{len(family.comparisons)} comparisons of the study (Holm).",
@@ -190,7 +196,6 @@ def task_table(evidence: Evidence, problem: str) -> TableBlock:
         folded=True,
         header=("method", "against", "task", "improvement, %", "p adjusted"),
         rows=tuple(rows),
-        groups=methods_of(rows),
         signed=(3,),
         caption="Adjusted over the tasks of a comparison alone: some of all these rows look shown "
         "by chance. The verdict names tasks only if the whole difference is shown.",
@@ -215,7 +220,6 @@ def summary_table(evidence: Evidence) -> TableBlock | None:
         name="summary",
         header=("method", *header),
         rows=tuple(rows),
-        groups=methods_of(rows),
         signed=tuple(columns),
         caption="Δm against equal weights with bootstrap intervals; the words are the verdict's.",
     ).mark_best(dict.fromkeys(columns, True))
@@ -223,16 +227,14 @@ def summary_table(evidence: Evidence) -> TableBlock | None:
 
 def verdict_word(evidence: Evidence, problem: str, method: str) -> str:
     """Return the verdict on a method against equal weights in a word."""
-    equal = evidence.study.baseline("equal")
-    comparison = None if equal is None else evidence.family.of(problem, method, equal)
+    equal = evidence.study.baseline("equal") or ""
+    comparison = evidence.family.of(problem, method, equal)
     return DASH if comparison is None else comparison.verdict
 
 
 def _needed(comparison: PairedComparison, alpha: float) -> int | str | None:
-    if comparison.shown:
-        return None
     spread = std(comparison.differences)
-    if spread == 0:
+    if comparison.shown or spread == 0:
         return None
     return seeds_needed(comparison.estimate.mean, spread, alpha) or "more than 1,000"
 

@@ -1,18 +1,15 @@
 """The reports of a finished or unfinished study, written from its files alone."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import attrs
 
 from mtlkit.atomic_files import disk_errors, write_file
 from mtlkit.comparison.report.dependencies import require_libraries
-
-if TYPE_CHECKING:
-    from mtlkit.plugins.catalog import Catalog
+from mtlkit.plugins.catalog import Catalog
 
 
-def write_reports(folder: Path, catalog: "Catalog | None" = None) -> None:
+def write_reports(folder: Path, catalog: Catalog | None = None) -> None:
     """Write the reports of the study in the folder, which may be unfinished.
 
     The plugins of `catalog` may add sections to problems.

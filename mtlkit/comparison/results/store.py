@@ -176,14 +176,13 @@ def begin(
     `recipes` are texts by problem. Raises `RunError` as `refuse_another` does.
     """
     refuse_another(folder, study, recipes)
-    for problem, text in recipes.items():
-        target = folder.recipe(problem)
+    files = {f"recipes/{folder.recipe(problem).name}": text for problem, text in recipes.items()}
+    files[folder.comparison.name] = comparison
+    for name, text in files.items():
+        target = folder.path / name
         with disk_errors(target):
             target.parent.mkdir(exist_ok=True)
         write_file(target, text.encode())
-    write_file(folder.comparison, comparison.encode())
-    files = {f"recipes/{folder.recipe(problem).name}": text for problem, text in recipes.items()}
-    files[folder.comparison.name] = comparison
     checksums = {name: checksum([text.encode()]) for name, text in files.items()}
     write_json(folder.study, {**study, "files": checksums})
 

@@ -11,8 +11,8 @@ from typing import Any
 import attrs
 import yaml
 
-from mtlkit.comparison.results.record import Budget, Record, Stage, TaskMetric, read_results
-from mtlkit.comparison.results.store import require_whole_study
+from mtlkit.comparison.results.record import Budget, Record, Stage, TaskMetric
+from mtlkit.comparison.results.store import StudyFolder, require_whole_study
 from mtlkit.errors import RunError
 from mtlkit.runs.storage.folder import read_json
 
@@ -135,8 +135,6 @@ def read_study(folder: Path) -> StudyResults:
     try:
         value = read_json(place)
         require_whole_study(folder, value)
-        results = folder / "results.jsonl"
-        records = read_results(results) if results.exists() else []
         return StudyResults(
             name=folder.absolute().name,
             methods=tuple(dict.fromkeys(value["methods"])),
@@ -144,7 +142,7 @@ def read_study(folder: Path) -> StudyResults:
             seeds=tuple(value["seeds"]),
             primary_metrics=tuple(TaskMetric(**metric) for metric in value["primary_metrics"]),
             other_metrics=tuple(TaskMetric(**metric) for metric in value.get("other_metrics", ())),
-            records=tuple({record.key: record for record in records}.values()),
+            records=tuple(StudyFolder(folder).records().values()),
             budgets=tuple(Budget(name) for name in value["budgets"]),
             trials=value["trials"],
             reference=value["reference"],

@@ -1,14 +1,12 @@
 """Checks of the data before the first run, and the metrics of its tasks."""
 
-from collections.abc import Iterator
-
 import attrs
 from torch import Tensor
 
 from mtlkit.assembly import assembly_of, encode_targets
 from mtlkit.comparison.results.record import TaskMetric
 from mtlkit.comparison.spec.comparison import Compared, Comparison, PrimaryMetric
-from mtlkit.data.dataset import Data, Split
+from mtlkit.data.dataset import Data
 from mtlkit.data.source import Loading
 from mtlkit.errors import DataError
 from mtlkit.metrics.base import Metric
@@ -52,23 +50,20 @@ def task_metrics_of(name: str, problem: Compared, data: Data) -> list[TaskMetric
             )
             _require_test_label(name, task, value.target or task, data)
             stated = PrimaryMetric(metric=f"{task}/{value.primary_metric.name}")
+        metric, owner = stated.declared_by(tasks), stated.metric.partition("/")[0]
+        labels, level = targets.get(owner), None
+        if metric is not None and isinstance(labels, Tensor):  # others are read on access
+            level = chance_level(metric, labels, assembly.targets[owner])
         metrics.append(
             TaskMetric(
                 problem=name,
                 task=task,
                 metric=stated.metric,
                 higher_is_better=stated.direction(tasks),
+                unit="" if metric is None else metric.unit,
+                chance_level=level,
             )
         )
-        metric, owner = stated.declared_by(tasks), stated.metric.partition("/")[0]
-        if metric is not None:
-            labels = targets[owner]
-            level = (
-                chance_level(metric, labels, assembly.targets[owner])
-                if isinstance(labels, Tensor)
-                else None  # labels that are read on access
-            )
-            metrics[-1] = attrs.evolve(metrics[-1], unit=metric.unit, chance_level=level)
         metrics += [
             TaskMetric(
                 problem=name,
@@ -104,20 +99,16 @@ def require_splits(name: str, data: Data, comparison: Comparison) -> None:
             f"problems.{name}: the data has no test split, and methods are compared on one; set a "
             f"part aside for it in the data's options"
         )
-    if comparison.tuning.searches and data.validation is None:
+    if not comparison.tuning.searches:
+        return
+    if data.validation is None:
         raise DataError(
             f"problems.{name}: the trials of a search are judged on the validation split, and this "
             f"data has none; set a part aside for it in the data's options, or use `trials: 1`"
         )
-    unjudged = list(_unlabelled(data.validation, comparison.problems[name]))
-    if comparison.tuning.searches and unjudged:
-        raise DataError(
-            f"problems.{name}: no validation sample has a label of the task {unjudged[0]!r}, so "
-            f"nothing can be chosen for it; divide the samples otherwise, or use `trials: 1`"
-        )
-
-
-def _unlabelled(split: Split | None, problem: Compared) -> Iterator[str]:
-    for task, value in problem.recipe.tasks.items():
-        if split is not None and not split.column(value.target or task).present().any():
-            yield task
+    for task, value in comparison.problems[name].recipe.tasks.items():
+        if not data.validation.column(value.target or task).present().any():
+            raise DataError(
+                f"problems.{name}: no validation sample has a label of the task {task!r}, so "
+                f"nothing can be chosen for it; divide the samples otherwise, or use `trials: 1`"
+            )

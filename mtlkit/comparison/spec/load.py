@@ -176,25 +176,23 @@ def _mistakes(file: File, tree: MappingNode) -> Iterator[Mistake]:
 
 def _wrong_names(file: File, tree: MappingNode) -> Iterator[Mistake]:
     baselines = {method.name: method for method in BASELINES}
-    numbers: dict[str, int] = {}
+    names: set[str] = set()
     for number, written in enumerate(file.weightings):
-        path = ("weightings", str(number))
-        name, place = written.name, location(node_at(tree, path))
+        name, baseline = written.name, baselines.get(written.name)
         if not NAME.fullmatch(name):
-            message = f"{name!r} cannot name a folder; give it a `name`"
-            yield Mistake(place, message, path)
-        elif name in baselines and (
-            written.search or written.weighting != baselines[name].weighting
-        ):
-            message = f"{name!r} is the name of a baseline; give this one another `name`"
-            yield Mistake(place, message, path)
+            message = "cannot name a folder; give it a `name`"
+        elif baseline and (written.search or written.weighting != baseline.weighting):
+            message = "is the name of a baseline; give this one another `name`"
         elif name in file.without:
-            message = f"{name!r} is left out by `without`; take it out of there, or of this list"
-            yield Mistake(place, message, path)
-        elif name in numbers:
-            message = f"{name!r} stands in the list already; give one of them another `name`"
-            yield Mistake(place, message, path)
-        numbers[name] = number
+            message = "is left out by `without`; take it out of there, or of this list"
+        elif name in names:
+            message = "stands in the list already; give one of them another `name`"
+        else:
+            message = ""
+        if message:
+            path = ("weightings", str(number))
+            yield Mistake(location(node_at(tree, path)), f"{name!r} {message}", path)
+        names.add(name)
 
 
 def _problems(

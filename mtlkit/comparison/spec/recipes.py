@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import attrs
 
 from mtlkit.comparison.spec.comparison import BOUNDS, WEIGHTS, Method, Tuning
-from mtlkit.component import Component
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io import dump_recipe, parse_recipe
@@ -49,9 +48,8 @@ def space_of(recipe: Recipe, method: Method, tuning: Tuning) -> dict[str, Search
 
 def own_settings(recipe: Recipe, space: Mapping[str, Searched]) -> dict[str, Value]:
     """Return the values that `recipe` itself sets at the paths in `space`."""
-    values = {path: value_at(recipe, path) for path in space if not path.startswith(WEIGHTS)}
-    weights = {path: 1.0 for path in space if path.startswith(WEIGHTS)}
-    return {path: value for path, value in values.items() if value is not None} | weights
+    values = {path: 1.0 if path.startswith(WEIGHTS) else value_at(recipe, path) for path in space}
+    return {path: value for path, value in values.items() if value is not None}
 
 
 def value_at(recipe: Recipe, path: str) -> Value | None:
@@ -60,7 +58,7 @@ def value_at(recipe: Recipe, path: str) -> Value | None:
     for step in path.split("."):
         if isinstance(value, Mapping):
             value = value.get(step)
-        elif isinstance(value, Component) or attrs.has(type(value)):
+        elif attrs.has(type(value)):
             value = getattr(value, step, None)
         else:
             return None

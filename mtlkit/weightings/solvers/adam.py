@@ -11,15 +11,12 @@ class AdamState(nn.Module):
     step count; values that are not updated keep their state.
     """
 
-    first: Tensor
-    second: Tensor
-    steps: Tensor
-
     def __init__(self, size: int, learning_rate: float, decay: float = 0.0) -> None:
         super().__init__()
         self.learning_rate, self.decay = learning_rate, decay
-        for name in ("first", "second", "steps"):
-            self.register_buffer(name, torch.zeros(size))
+        self.first = nn.Buffer(torch.zeros(size))
+        self.second = nn.Buffer(torch.zeros(size))
+        self.steps = nn.Buffer(torch.zeros(size))
 
     def descend(self, values: Tensor, gradient: Tensor, at: Tensor) -> None:
         """Move the entries `at` (K,) of `values` (T,) against `gradient` (K,), in place."""

@@ -10,14 +10,10 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
+from mtlkit.weightings.solvers.interior_point import STEPS, step_size
+
 FEW = 4
 """Largest number of variables for which all vertices are solved: 56 systems of 4 equations."""
-
-STEPS = 40
-"""Largest number of steps; random problems of 2 to 100 tasks need 10 to 25.
-
-On a GPU all steps run, because a test of convergence would force a sync.
-"""
 
 GAP = 1e-9
 """Mean complementarity at which the CPU stops, for matrices with entries of at most 1."""
@@ -100,12 +96,7 @@ def _interior(goal: Tensor, matrix: Tensor, lower: Tensor) -> Tensor:
         dy = torch.linalg.solve_ex(system, side)[0]
         dz = slope - a.T @ dy
         dx = ratios * (target - dz)
-        size, dual = _size(x, dx), _size(z, dz)
+        size, dual = step_size(x, dx), step_size(z, dz)
         steps = ((x, size * dx), (y, dual * dy), (z, dual * dz))
         x, y, z = (torch.where(done, value, value + step) for value, step in steps)
     return x[:count]
-
-
-def _size(values: Tensor, change: Tensor) -> Tensor:
-    """Return 0.99 of the largest step that keeps `values` above zero, at most 1."""
-    return (0.99 * torch.where(change < 0, -values / change, torch.inf).min()).clamp(max=1)

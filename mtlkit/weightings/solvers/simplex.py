@@ -13,13 +13,8 @@ from torch import Tensor
 
 from mtlkit.weightings.solvers.active_set import FEW, RIDGE, minimize_on_simplex, on_floats
 from mtlkit.weightings.solvers.gramian import cosines, inverse_norms
+from mtlkit.weightings.solvers.interior_point import STEPS, step_size
 from mtlkit.weightings.solvers.worst_case import worst_case_weights
-
-STEPS = 40
-"""Largest number of steps of the interior-point method; each shrinks the gap about fivefold.
-
-On a GPU all steps run, because a test of convergence would force a sync.
-"""
 
 GAP = 1e-10
 """Duality gap at which the CPU stops, relative to the squared norm of the combination."""
@@ -164,16 +159,9 @@ def _minimum(gramian: Tensor) -> Tensor:
         change = (1 - w.sum() - moved.sum()) / along.sum()
         dw = moved + change * along
         dz = target / w - z - z / w * dw
-        step = _step_size(w, dw, z, dz)
+        step = step_size(torch.cat([w, z]), torch.cat([dw, dz]))
         w, z, level = w + step * dw, z + step * dz, level + step * change
     return w / w.sum()
-
-
-def _step_size(w: Tensor, dw: Tensor, z: Tensor, dz: Tensor) -> Tensor:
-    """Return 0.99 of the largest step that keeps `w` and `z` above zero, at most 1."""
-    values, moves = torch.cat([w, z]), torch.cat([dw, dz])
-    room = torch.where(moves < 0, -values / moves, torch.inf)
-    return (0.99 * room.min()).clamp(max=1)
 
 
 def normalized(values: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:

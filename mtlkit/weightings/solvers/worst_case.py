@@ -9,11 +9,7 @@ import attrs
 import torch
 from torch import Tensor
 
-STEPS = 40
-"""Largest number of steps; random problems of 2 to 100 tasks need 11 to 24.
-
-On a GPU all steps run, because a test of convergence would force a sync.
-"""
+from mtlkit.weightings.solvers.interior_point import STEPS, step_size
 
 GAP = 1e-12
 """Reduction of the complementarity at which the CPU stops."""
@@ -85,16 +81,10 @@ def _step(rows: Tensor, mean: Tensor, at: _Point) -> _Point:
     turn = first + rise * second
     slacks = torch.cat([rows @ turn - rise, (residual - at.d @ turn).reshape(1)])
     multipliers = target - at.multipliers - ratios * slacks
-    size = _step_size(at, multipliers, slacks)
+    changes = torch.cat([multipliers, slacks])
+    size = step_size(torch.cat([at.multipliers, at.slacks]), changes)
     d, level = at.d + size * turn, at.level + size * rise
     linear = mean + rows @ d - level
     quadratic = at.slacks[-1:] + size * slacks[-1:]
     moved = at.multipliers + size * multipliers
     return _Point(d, level, moved, torch.cat([linear, quadratic]))
-
-
-def _step_size(at: _Point, multipliers: Tensor, slacks: Tensor) -> Tensor:
-    """Return 0.99 of the largest step that keeps all values above zero, at most 1."""
-    values = torch.cat([at.multipliers, at.slacks])
-    moves = torch.cat([multipliers, slacks])
-    return (0.99 * torch.where(moves < 0, -values / moves, torch.inf).min()).clamp(max=1)

@@ -1,10 +1,13 @@
-"""The metrics of many tasks in a few rows."""
+"""Tables of the metrics of tasks: of many tasks in a few rows, and of the parts of a task."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from mtlkit.report.blocks import TableBlock
 from mtlkit.report.folding import by_kind, fold
+
+MOST_PARTS = 200
+"""Largest number of parts for which a table is shown; a task may have thousands of classes."""
 
 
 def folded_table(splits: Sequence[str], metrics: Mapping[str, float]) -> TableBlock:
@@ -36,3 +39,27 @@ def folded_table(splits: Sequence[str], metrics: Mapping[str, float]) -> TableBl
         caption="Mean and range over the tasks with labels; the table of all metrics at the end of "
         "the page has those of each task.",
     )
+
+
+def part_tables(
+    split: str, parts: Mapping[str, Mapping[str, Mapping[str, float]]]
+) -> Iterator[TableBlock]:
+    """Yield a table for each task, from the parts by task and metric.
+
+    >>> [table] = part_tables("test", {"scene": {"f1": {"road": 0.5, "sky": 1.0}}})
+    >>> table.header, table.rows
+    (('', 'f1'), (('road', 0.5), ('sky', 1.0)))
+    """
+    for task, metrics in parts.items():
+        names = list(dict.fromkeys(name for values in metrics.values() for name in values))
+        if len(names) > MOST_PARTS:
+            continue
+        yield TableBlock(
+            header=("", *metrics),
+            rows=tuple(
+                (name, *(values.get(name, math.nan) for values in metrics.values()))
+                for name in names
+            ),
+            caption=f"{task} ({split}): metrics of each class, label or component.",
+            folded=True,
+        )
