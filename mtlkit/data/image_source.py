@@ -13,6 +13,7 @@ from mtlkit.data.dataset import Data, Split
 from mtlkit.data.frame import INTERPOLATIONS, Frame
 from mtlkit.data.imaging.new_images import read_new_images
 from mtlkit.data.label_columns import (
+    LabelOptions,
     check_labels,
     check_names,
     columns_by_split,
@@ -28,7 +29,7 @@ from mtlkit.data.label_groups import (
 )
 from mtlkit.data.listing.image_listing import Row
 from mtlkit.data.row_splits import SPLIT
-from mtlkit.data.source import DataSource, Loading
+from mtlkit.data.source import Loading
 from mtlkit.data.split import RandomSplit
 from mtlkit.errors import DataError
 from mtlkit.features.pretrained import PretrainedImages
@@ -62,7 +63,7 @@ def _one_or_each_channel(images: Any, field: "attrs.Attribute[Any]", value: Any)
 
 
 @attrs.frozen(kw_only=True)
-class ImageSource(DataSource):
+class ImageSource(LabelOptions):
     """Base of the sources of images: how images are converted, and how labels are read.
 
     The options are those of `mtlkit.data.Images`, which describes them.

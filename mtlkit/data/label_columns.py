@@ -4,13 +4,14 @@ import math
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import attrs
 import torch
 
 from mtlkit.data.columns import Categorical, Column, Numeric, natural_order
 from mtlkit.data.listing.image_listing import Row
+from mtlkit.data.source import DataSource
 from mtlkit.data.split import RandomSplit
 from mtlkit.errors import DataError
 
@@ -21,28 +22,17 @@ LARGEST = 1e140
 """Largest size of a number in a table; float64 cannot hold the variance of larger ones."""
 
 
-class LabelOptions(Protocol):
-    """The options of a source for its labels; see `mtlkit.data.images.Images`."""
+@attrs.frozen(kw_only=True)
+class LabelOptions(DataSource):
+    """Base of the sources with labels in text; they state these options in their order."""
 
-    @property
-    def numeric(self) -> tuple[str, ...]:
-        """Labels that are numbers."""
-
-    @property
-    def units(self) -> Mapping[str, str]:
-        """Units of numbers, by label."""
-
-    @property
-    def vocabulary(self) -> Mapping[str, tuple[str, ...]]:
-        """Classes of the labels whose classes are fixed."""
-
-    @property
-    def open_labels(self) -> tuple[str, ...]:
-        """Labels with test values that training lacks."""
-
-    @property
-    def split(self) -> RandomSplit | None:
-        """Random split, if no label names the split of a sample."""
+    numeric: tuple[str, ...] = ()  # labels that are numbers
+    units: Mapping[str, str] = attrs.field(factory=dict)  # of numbers and vectors, by label
+    vocabulary: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)  # fixed classes, by label
+    vectors: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)  # columns, by label
+    multi_label: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)  # columns, by label
+    split: RandomSplit | None = None  # if no label names the split of a sample
+    open_labels: tuple[str, ...] = ()  # with test values that training lacks
 
 
 def shortened(words: Sequence[str], count: int | None = None) -> str:

@@ -3,13 +3,13 @@
 import fnmatch
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import attrs
 import torch
 
 from mtlkit.data.columns import Column, Labels
-from mtlkit.data.label_columns import shortened
+from mtlkit.data.label_columns import LabelOptions, shortened
 from mtlkit.data.listing.image_listing import Row
 from mtlkit.errors import DataError, did_you_mean
 from mtlkit.targets.base import Target
@@ -23,26 +23,6 @@ TRUTHS = {"1": 1, "1.0": 1, "true": 1, "yes": 1, "0": 0, "0.0": 0, "false": 0, "
 """Values of a binary label by their text in lower case; pandas writes 1.0 next to empty cells."""
 
 
-class GroupOptions(Protocol):
-    """The options of a source for grouped columns; see `mtlkit.data.table.Table`."""
-
-    @property
-    def numeric(self) -> tuple[str, ...]:
-        """Labels that are numbers."""
-
-    @property
-    def vectors(self) -> Mapping[str, tuple[str, ...]]:
-        """Columns of the components of each vector, by label."""
-
-    @property
-    def units(self) -> Mapping[str, str]:
-        """Units of vectors, by label."""
-
-    @property
-    def multi_label(self) -> Mapping[str, tuple[str, ...]]:
-        """Columns of the binary labels of each multi-label, by label."""
-
-
 def patterns(_: Any, field: "attrs.Attribute[Any]", value: Mapping[str, tuple[str, ...]]) -> None:
     """Accept lists of columns by label, none of them empty."""
     for label, columns in value.items():
@@ -50,14 +30,14 @@ def patterns(_: Any, field: "attrs.Attribute[Any]", value: Mapping[str, tuple[st
             raise ValueError(f"{field.name}: {label}: expected columns, got none")
 
 
-def stated_targets(config: GroupOptions, single: Sequence[str]) -> dict[str, type[Target]]:
+def stated_targets(config: LabelOptions, single: Sequence[str]) -> dict[str, type[Target]]:
     """Return the types of the `single` labels and of the groups."""
     types = {name: NumberTarget if name in config.numeric else ClassTarget for name in single}
     vectors = dict.fromkeys(config.vectors, VectorTarget)
     return {**types, **vectors, **dict.fromkeys(config.multi_label, MultiLabelTarget)}
 
 
-def grouped_columns(config: GroupOptions, known: Sequence[str]) -> dict[str, list[str]]:
+def grouped_columns(config: LabelOptions, known: Sequence[str]) -> dict[str, list[str]]:
     """Return the columns of each grouped label, with patterns such as ``NR-*`` expanded.
 
     Raises `DataError` for a column that is not among the `known` ones.
@@ -81,7 +61,7 @@ def _matching(name: str, known: Sequence[str], place: str) -> list[str]:
 
 
 def group_columns_by_split(
-    config: GroupOptions, rows: Sequence[Row], indices: Mapping[str, Sequence[int]]
+    config: LabelOptions, rows: Sequence[Row], indices: Mapping[str, Sequence[int]]
 ) -> dict[str, dict[str, Column]]:
     """Return the grouped columns of every split; `DataError` for a value of another form."""
     groups = grouped_columns(config, list(rows[0].labels))

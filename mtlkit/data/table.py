@@ -9,6 +9,7 @@ import torch
 
 from mtlkit.data.dataset import Data, Split
 from mtlkit.data.label_columns import (
+    LabelOptions,
     check_labels,
     check_names,
     columns_by_split,
@@ -26,7 +27,7 @@ from mtlkit.data.listing.image_listing import Row
 from mtlkit.data.listing.table_files import new_rows, read_table
 from mtlkit.data.paths import find_file
 from mtlkit.data.row_splits import SPLIT, split_indices
-from mtlkit.data.source import DataSource, Loading
+from mtlkit.data.source import Loading
 from mtlkit.data.split import RandomSplit
 from mtlkit.data.table_features import FeatureColumns, almost_numeric, fit_features
 from mtlkit.errors import DataError, did_you_mean
@@ -83,7 +84,7 @@ def _features(table: "Table", _: "attrs.Attribute[Any]", value: tuple[str, ...] 
 
 
 @attrs.frozen(kw_only=True)
-class Table(DataSource):
+class Table(LabelOptions):
     """The rows of a table: some columns are features, others are labels to predict.
 
     `file`, CSV or Parquet, is relative to the recipe, otherwise to the working directory.
