@@ -64,7 +64,7 @@ class FolderFile(property):
 
     if TYPE_CHECKING:
 
-        def __get__(self, folder: Any, owner: type | None = None) -> Path: ...
+        def __get__(self, folder: Any, owner: Any = None) -> Path: ...  # type: ignore[override]
 
 
 @attrs.frozen

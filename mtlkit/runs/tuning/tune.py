@@ -140,7 +140,8 @@ def tune(
     try:
         for number in range(search.trials):
             weights = _proposed(names, search, tuned)
-            progress.write(f"trial {number + 1} of {search.trials}: {_numbers(weights)}")
+            text = " ".join(f"{name} {value:.4g}" for name, value in weights.items())
+            progress.write(f"trial {number + 1} of {search.trials}: {text}")
             trial_recipe = attrs.evolve(recipe, weighting=Fixed(weights=weights))
             trial = WeightTrial(number=number, weights=weights)
             trial = _scored(
@@ -276,7 +277,3 @@ def _score_text(tuned: TuneResult, trial: WeightTrial) -> str:
         return f"trial {trial.number + 1} failed: {trial.reason}"
     best = tuned.scored[0][0]
     return f"trial {trial.number + 1}: score {trial.score:.4f}, best so far {best:.4f}"
-
-
-def _numbers(weights: Mapping[str, float]) -> str:
-    return " ".join(f"{name} {value:.4g}" for name, value in weights.items())
