@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import click
 
-from mtlkit.cli.boundary import exit_code
+from mtlkit.cli.boundary import CommandState, exit_code
 from mtlkit.cli.environment import limit_spinning, use_large_pages
 from mtlkit.errors import InterruptedRunError, LoadFailedError, did_you_mean, error_text
 from mtlkit.printable import MtlkitWarning, echo
@@ -60,13 +60,11 @@ COMMANDS = {
 }
 
 
-class Session:
+class Session(CommandState):
     """State that the commands of one call share."""
 
     def __init__(self, arguments: Sequence[str] = ()) -> None:
         self.arguments = arguments
-        self.traceback = False
-        self.owner = "mtlkit"  # the distribution of the command
         self._catalog: Catalog | None = None
 
     def catalog(self) -> "Catalog":
