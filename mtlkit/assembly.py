@@ -1,10 +1,9 @@
 """Properties of the data that define a network, and the targets of a split."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import attrs
 import torch
-from torch import Tensor
 
 from mtlkit.data.columns import Categorical
 from mtlkit.data.dataset import Data, Split
@@ -77,37 +76,24 @@ def _encoded(
     task: str, label: str, split: Split, target: Target, open_labels: frozenset[str]
 ) -> Rows:
     column = split.column(label)
-    if isinstance(column, Categorical) and isinstance(target, ClassTarget):
-        return _recoded(task, label, split.ids, column, target, is_open=label in open_labels)
-    if column.target != target:
-        other = column.target
-        raise DataError(
-            f"tasks.{task}: the label {label!r} is {other.noun} {other.shape} in one split and "
-            f"{target.noun} {target.shape} in training, or has other names: {other} and {target}; "
-            f"give all splits the same label"
-        )
-    return column.rows
-
-
-def _recoded(
-    task: str,
-    label: str,
-    ids: Sequence[str],
-    column: Categorical,
-    target: ClassTarget,
-    *,
-    is_open: bool,
-) -> Tensor:
-    """Return the codes (N,) of `column` in the classes of training."""
+    if not (isinstance(column, Categorical) and isinstance(target, ClassTarget)):
+        if column.target != target:
+            other = column.target
+            raise DataError(
+                f"tasks.{task}: the label {label!r} is {other.noun} {other.shape} in one split and "
+                f"{target.noun} {target.shape} in training, or has other names: {other} and "
+                f"{target}; give all splits the same label"
+            )
+        return column.rows
     known = target.classes
     codes = {value: code for code, value in enumerate(known)}
     table = torch.tensor([codes.get(value, MISSING) for value in column.names] + [MISSING])
     recoded = table[column.codes]  # the code -1 selects the last entry, MISSING
     unknown = (recoded == MISSING) & column.present()
-    if not is_open and unknown.any():
+    if label not in open_labels and unknown.any():
         first = int(unknown.nonzero()[0])
         raise DataError(
-            f"tasks.{task}: {ids[first]}: the label {label!r} is "
+            f"tasks.{task}: {split.ids[first]}: the label {label!r} is "
             f"{column.names[int(column.codes[first])]!r}, which no training sample has; "
             f"expected one of {', '.join(known[:10])}{', ...' if len(known) > 10 else ''}. "
             f"Change the split, or correct the label"

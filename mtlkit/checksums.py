@@ -18,24 +18,8 @@ CHUNK = 1024**2
 """Number of bytes of a file that are read at a time."""
 
 
-class RunningChecksum:
-    """The checksum of bytes that are added one after the other."""
-
-    def __init__(self) -> None:
-        self._digest = xxhash.xxh3_128()
-
-    def add(self, part: bytes | bytearray | memoryview) -> None:
-        """Add bytes at the end."""
-        self._digest.update(part)
-
-    def add_all(self, parts: Iterable[bytes | bytearray | memoryview]) -> None:
-        """Add all of `parts` at the end."""
-        for part in parts:
-            self.add(part)
-
-    def value(self) -> str:
-        """Return the checksum of everything added so far, in hexadecimal digits."""
-        return str(self._digest.hexdigest())
+RunningChecksum = xxhash.xxh3_128
+"""The checksum of the bytes that `update` adds one after the other; `hexdigest` returns it."""
 
 
 def checksum(parts: Iterable[bytes | bytearray | memoryview]) -> str:
@@ -45,8 +29,9 @@ def checksum(parts: Iterable[bytes | bytearray | memoryview]) -> str:
     True
     """
     digest = RunningChecksum()
-    digest.add_all(parts)
-    return digest.value()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
 
 
 def file_checksum(path: Path, size: int | None = None) -> str:

@@ -4,6 +4,7 @@ The fields of a component are its options, under the same names as in YAML.
 """
 
 import math
+import operator
 from abc import ABC
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
@@ -68,14 +69,29 @@ class Rule:
         self.check(instance, field, value)
 
 
-def _refuse_larger(field: "attrs.Attribute[Any]", value: Any, largest: float, kind: str) -> None:
-    if value > largest:
-        raise ValueError(f"{field.name}: expected at most {largest!r}, the largest {kind}")
+_COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
+    "minimum": operator.ge,
+    "exclusiveMinimum": operator.gt,
+    "maximum": operator.le,
+    "exclusiveMaximum": operator.lt,
+}
+"""Comparisons of a number with a bound, by the keyword of JSON Schema."""
 
 
-def _number(value: object) -> bool:
-    # infinite numbers and NaN are outside all bounds
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _within(expected: str, *, whole: bool = False, **bounds: float) -> Validator:
+    """Accept numbers within `bounds`, keywords of JSON Schema, which `expected` describes."""
+    largest, kind = (LARGEST_WHOLE, "int64") if whole else (LARGEST_NUMBER, "float32")
+
+    def check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
+        number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+        # infinite numbers and NaN are outside all bounds
+        finite = number and (isinstance(value, int) or math.isfinite(value))
+        if not finite or not all(_COMPARISONS[key](value, bounds[key]) for key in bounds):
+            raise ValueError(f"{field.name}: expected {expected}, got {value!r}")
+        if value > largest and "maximum" not in bounds:
+            raise ValueError(f"{field.name}: expected at most {largest!r}, the largest {kind}")
+
+    return Rule(check, bounds)
 
 
 def above(bound: float) -> Validator:
@@ -88,40 +104,22 @@ def above(bound: float) -> Validator:
     Traceback (most recent call last):
     ValueError: size: expected a number above 0, got -1.0
     """
-
-    def check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
-        if not _number(value) or not value > bound:
-            raise ValueError(f"{field.name}: expected a number above {bound}, got {value!r}")
-        _refuse_larger(field, value, LARGEST_NUMBER, "float32")
-
-    return Rule(check, {"exclusiveMinimum": bound})
+    return _within(f"a number above {bound}", exclusiveMinimum=bound)
 
 
 def between(low: float, high: float) -> Validator:
     """Accept a number from `low` to `high`, both included."""
-
-    def check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
-        if not _number(value) or not low <= value <= high:
-            raise ValueError(f"{field.name}: expected a number from {low} to {high}, got {value!r}")
-
-    return Rule(check, {"minimum": low, "maximum": high})
+    return _within(f"a number from {low} to {high}", minimum=low, maximum=high)
 
 
 def seed_number() -> Validator:
     """Accept a seed of torch's random numbers: a whole number from 0 to 2^64 - 1."""
-    return Rule(_seed_check, {"minimum": 0, "maximum": LARGEST_SEED})
+    expected = f"a whole number from 0 to {LARGEST_SEED}"
+    return _within(expected, whole=True, minimum=0, maximum=LARGEST_SEED)
 
 
 LARGEST_SEED = 2**64 - 1
 """The largest seed of torch's random numbers."""
-
-
-def _seed_check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if not whole or not 0 <= value <= LARGEST_SEED:
-        raise ValueError(
-            f"{field.name}: expected a whole number from 0 to {LARGEST_SEED}, got {value!r}"
-        )
 
 
 def at_least(bound: int) -> Validator:
@@ -130,26 +128,12 @@ def at_least(bound: int) -> Validator:
         raise TypeError(
             f"at_least: got the bound {bound!r}, expected a whole number; use at_least_number"
         )
-
-    def check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
-        if not isinstance(value, int) or isinstance(value, bool) or value < bound:
-            raise ValueError(
-                f"{field.name}: expected a whole number of at least {bound}, got {value!r}"
-            )
-        _refuse_larger(field, value, LARGEST_WHOLE, "int64")
-
-    return Rule(check, {"minimum": bound})
+    return _within(f"a whole number of at least {bound}", whole=True, minimum=bound)
 
 
 def at_least_number(bound: float) -> Validator:
     """Accept a number not below `bound`."""
-
-    def check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
-        if not _number(value) or not value >= bound:
-            raise ValueError(f"{field.name}: expected a number of at least {bound}, got {value!r}")
-        _refuse_larger(field, value, LARGEST_NUMBER, "float32")
-
-    return Rule(check, {"minimum": bound})
+    return _within(f"a number of at least {bound}", minimum=bound)
 
 
 def one_of(*choices: str) -> Validator:
@@ -181,14 +165,7 @@ def member_of(kind: type[Enum]) -> Validator:
 
 def below(bound: float) -> Validator:
     """Accept a number from 0 to `bound`, excluding `bound`."""
-
-    def check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
-        if not _number(value) or not 0 <= value < bound:
-            raise ValueError(
-                f"{field.name}: expected a number from 0 to below {bound}, got {value!r}"
-            )
-
-    return Rule(check, {"minimum": 0, "exclusiveMaximum": bound})
+    return _within(f"a number from 0 to below {bound}", minimum=0, exclusiveMaximum=bound)
 
 
 def optional(validator: Validator) -> Validator:

@@ -9,6 +9,9 @@ import importlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+SHOWN = 10
+"""Number of words or lines that a message lists before it counts the rest."""
+
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return the end of a message that suggests the closest of the `known` words, or "".
@@ -34,6 +37,17 @@ def nearest(word: str, known: Iterable[str], *, any_start: bool = False) -> str:
         if any_start or folded[0] in match[:2] or match[0] in folded[:2]:
             return words[match]
     return ""
+
+
+def shortened(words: Sequence[str], count: int | None = None) -> str:
+    """Join the words, at most `SHOWN` of them; they may be the first of `count` words.
+
+    >>> shortened(["a", "b"])
+    'a, b'
+    """
+    count = len(words) if count is None else count
+    more = f", ... ({count} in all)" if count > SHOWN else ""
+    return ", ".join(words[:SHOWN]) + more
 
 
 def error_text(cause: BaseException, longest: int = 400) -> str:

@@ -6,7 +6,7 @@ from typing import Literal
 import attrs
 
 from mtlkit.component import Problem, above, at_least, each, optional, word_or
-from mtlkit.errors import did_you_mean
+from mtlkit.errors import did_you_mean, shortened
 
 TASK = "task"
 """The value of `per` for groups by task."""
@@ -62,17 +62,15 @@ class GroupedBatches:
         for option, values in (("sizes", self.sizes), ("ratios", self.ratios)):
             for name in values:
                 if name not in groups:
-                    hint = did_you_mean(name, groups) or f"; expected {_listed(groups)}"
+                    hint = did_you_mean(name, groups) or f"; expected {shortened(groups)}"
                     yield option, f"got {name!r}, which is not a {self._noun}{hint}"
         missing = [name for name in groups if name not in self.sizes]
         if self.sizes and missing:
-            yield "sizes", f"got no size of {_listed(missing)}; state the size of each {self._noun}"
+            yield (
+                "sizes",
+                f"got no size of {shortened(missing)}; state the size of each {self._noun}",
+            )
 
     @property
     def _noun(self) -> str:
         return TASK if self.per == TASK else f"class of the label {self.per!r}"
-
-
-def _listed(names: Iterable[str], most: int = 10) -> str:
-    shown = list(names)
-    return ", ".join(shown[:most]) + (f", ... ({len(shown)} in all)" if len(shown) > most else "")

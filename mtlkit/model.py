@@ -248,19 +248,16 @@ def assemble(
 
 def _adapters(tasks: Mapping[str, Task], features: FeatureSpec) -> dict[str, AdapterModule | None]:
     """Return the adapter of each task; equal ones without parameters are one module."""
-    built: dict[Adapter, AdapterModule] = {}
-    adapters: dict[str, AdapterModule | None] = {}
+    built: dict[Adapter | None, AdapterModule] = {}
+    adapters: dict[str, AdapterModule | None] = dict.fromkeys(tasks)
     for name, task in tasks.items():
-        if task.adapter is None:
-            adapters[name] = None
-            continue
-        module = built.get(task.adapter)
-        if module is None:
+        if task.adapter in built:
+            adapters[name] = built[task.adapter]
+        elif task.adapter is not None:
             try:
-                module = task.adapter.build(features)
+                adapters[name] = module = task.adapter.build(features)
             except AssemblyError as cause:
                 raise AssemblyError(f"tasks.{name}.adapter: {cause}") from cause
             if not module.state_dict():
                 built[task.adapter] = module
-        adapters[name] = module
     return adapters

@@ -1,40 +1,16 @@
 """Rules of what processes can divide among them, by which a recipe is checked."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterator
+from typing import Any
 
-from mtlkit.callbacks.base import Callback
 from mtlkit.component import Problem
-from mtlkit.optim.base import Optimizer
-from mtlkit.routers.base import Router
-from mtlkit.task import Task
-from mtlkit.task_types import LossTerm
-from mtlkit.weightings.base import GradientLocation, GradientWeighting, Weighting
+from mtlkit.weightings.base import GradientLocation, GradientWeighting
 
 _WHOLE = "whole parameters or gradients"
 
 
-class _Recipe(Protocol):
-    """The parts of a recipe that the rules read."""
-
-    @property
-    def tasks(self) -> Mapping[str, Task]: ...
-    @property
-    def router(self) -> Router: ...
-    @property
-    def weighting(self) -> Weighting: ...
-    @property
-    def optimizer(self) -> Optimizer: ...
-    @property
-    def callbacks(self) -> Sequence[Callback]: ...
-    @property
-    def train(self) -> Any: ...
-
-    def terms(self) -> Sequence[LossTerm]: ...
-
-
-def sharding_problems(recipe: _Recipe) -> Iterator[Problem]:
-    """Yield what does not work with the heads and the backbone that `recipe` divides."""
+def sharding_problems(recipe: Any) -> Iterator[Problem]:
+    """Yield what does not work with the heads and the backbone that a `Recipe` divides."""
     optimizer, callbacks, train = recipe.optimizer, recipe.callbacks, recipe.train
     heads = {name: task.head for name, task in recipe.tasks.items() if task.head.shards}
     backbone = train.shard == "backbone"
@@ -63,7 +39,7 @@ def sharding_problems(recipe: _Recipe) -> Iterator[Problem]:
         yield from _backbone_problems(recipe)
 
 
-def _backbone_problems(recipe: _Recipe) -> Iterator[Problem]:
+def _backbone_problems(recipe: Any) -> Iterator[Problem]:
     weighting, got = recipe.weighting, "got `train.shard: backbone`"
     if isinstance(weighting, GradientWeighting) and weighting.at is not GradientLocation.FEATURES:
         message = f"{weighting.at.value} needs {_WHOLE}, {got}; use `at: features`"

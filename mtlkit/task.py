@@ -124,13 +124,12 @@ def mismatched_labels(
     >>> mismatched_labels({"age": Task()}, {})
     {}
     """
-    known = [(name, task, task.target or name) for name, task in tasks.items()]
-    reasons = {
-        name: label_mismatch(label, labels[label], task.head)
-        for name, task, label in known
-        if label in labels
+    return {
+        name: reason
+        for name, task in tasks.items()
+        if (label := task.target or name) in labels
+        if (reason := label_mismatch(label, labels[label], task.head)) is not None
     }
-    return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
 def label_mismatch(label: str, target: Target | type[Target], head: Head) -> str | None:

@@ -10,11 +10,11 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import click
 
-from mtlkit.cli.boundary import exit_code
+from mtlkit.cli.boundary import CommandState, exit_code
 from mtlkit.cli.environment import limit_spinning, use_large_pages
 from mtlkit.errors import InterruptedRunError, LoadFailedError, did_you_mean, error_text
 from mtlkit.printable import MtlkitWarning, echo
@@ -26,75 +26,45 @@ if TYPE_CHECKING:
 class BuiltinCommand(NamedTuple):
     """Import target of one of mtlkit's commands, and its summary in ``mtlkit --help``."""
 
-    target: str
+    target: str  # relative to ``mtlkit.cli.commands``
     summary: str
     loads_plugins: bool = True  # at once, so that a failed plugin is reported
 
 
 COMMANDS = {
-    "train": BuiltinCommand(
-        "mtlkit.cli.commands.train:train", "Train a recipe, evaluate it, write a report."
-    ),
-    "lr-find": BuiltinCommand("mtlkit.cli.commands.lr_find:lr_find", "Suggest a learning rate."),
-    "tune": BuiltinCommand(
-        "mtlkit.cli.commands.tune:tune", "Search constant loss weights for a recipe."
-    ),
-    "affinity": BuiltinCommand(
-        "mtlkit.cli.commands.affinity:affinity", "Propose groups of tasks to train together."
-    ),
-    "compare": BuiltinCommand(
-        "mtlkit.cli.commands.compare:compare", "Compare weightings, runs or studies."
-    ),
-    "runs": BuiltinCommand(
-        "mtlkit.cli.commands.runs:runs", "List the runs and studies below a folder."
-    ),
-    "resume": BuiltinCommand("mtlkit.cli.commands.resume:resume", "Resume a run that was stopped."),
-    "evaluate": BuiltinCommand(
-        "mtlkit.cli.commands.evaluate:evaluate", "Evaluate a trained run again."
-    ),
-    "merge": BuiltinCommand(
-        "mtlkit.cli.commands.merge:merge", "Merge the weights of runs of different tasks."
-    ),
-    "predict": BuiltinCommand(
-        "mtlkit.cli.commands.predict:predict", "Apply a trained model to new samples."
-    ),
+    "train": BuiltinCommand(".train:train", "Train a recipe, evaluate it, write a report."),
+    "lr-find": BuiltinCommand(".lr_find:lr_find", "Suggest a learning rate."),
+    "tune": BuiltinCommand(".tune:tune", "Search constant loss weights for a recipe."),
+    "affinity": BuiltinCommand(".affinity:affinity", "Propose groups of tasks to train together."),
+    "compare": BuiltinCommand(".compare:compare", "Compare weightings, runs or studies."),
+    "runs": BuiltinCommand(".runs:runs", "List the runs and studies below a folder."),
+    "resume": BuiltinCommand(".resume:resume", "Resume a run that was stopped."),
+    "evaluate": BuiltinCommand(".evaluate:evaluate", "Evaluate a trained run again."),
+    "merge": BuiltinCommand(".merge:merge", "Merge the weights of runs of different tasks."),
+    "predict": BuiltinCommand(".predict:predict", "Apply a trained model to new samples."),
     "export": BuiltinCommand(
-        "mtlkit.cli.commands.export:export", "Export a trained model, such as to ONNX, with a card."
+        ".export:export", "Export a trained model, such as to ONNX, with a card."
     ),
-    "report": BuiltinCommand(
-        "mtlkit.cli.commands.report:report", "Write the report of a run again."
-    ),
-    "explain": BuiltinCommand(
-        "mtlkit.cli.commands.explain:explain", "Check a recipe and show what it means."
-    ),
-    "list": BuiltinCommand(
-        "mtlkit.cli.commands.list:list_components", "List the components, by family."
-    ),
-    "show": BuiltinCommand(
-        "mtlkit.cli.commands.show:show", "Show a component, its options and its owner."
-    ),
-    "ops": BuiltinCommand(
-        "mtlkit.cli.commands.ops:ops", "Show the head ops and which implementation would run."
-    ),
-    "schema": BuiltinCommand(
-        "mtlkit.cli.commands.schema:schema", "Write the JSON Schema of recipes, for editors."
-    ),
-    "plugin": BuiltinCommand("mtlkit.cli.commands.plugin:plugin", "Start your own plugin."),
+    "report": BuiltinCommand(".report:report", "Write the report of a run again."),
+    "explain": BuiltinCommand(".explain:explain", "Check a recipe and show what it means."),
+    "list": BuiltinCommand(".list:list_components", "List the components, by family."),
+    "show": BuiltinCommand(".show:show", "Show a component, its options and its owner."),
+    "ops": BuiltinCommand(".ops:ops", "Show the head ops and which implementation would run."),
+    "schema": BuiltinCommand(".schema:schema", "Write the JSON Schema of recipes, for editors."),
+    "plugin": BuiltinCommand(".plugin:plugin", "Start your own plugin."),
     "plugins": BuiltinCommand(
-        "mtlkit.cli.commands.plugins:plugins",
+        ".plugins:plugins",
         "List, check, enable and disable plugins.",
         loads_plugins=False,
     ),
 }
 
 
-class Session:
+class Session(CommandState):
     """State that the commands of one call share."""
 
     def __init__(self, arguments: Sequence[str] = ()) -> None:
         self.arguments = arguments
-        self.traceback = False
-        self.owner = "mtlkit"  # the distribution of the command
         self._catalog: Catalog | None = None
 
     def catalog(self) -> "Catalog":
@@ -171,7 +141,7 @@ class _Commands(click.Group):
 
 def _imported(target: str) -> click.Command:
     module, _, attribute = target.partition(":")
-    command = getattr(importlib.import_module(module), attribute)
+    command = getattr(importlib.import_module(module, "mtlkit.cli.commands"), attribute)
     if not isinstance(command, click.Command):
         raise TypeError(f"{target} is not a click command")
     return command
@@ -231,24 +201,15 @@ def _own_warnings_on_one_line() -> Iterator[None]:
     """Print an `MtlkitWarning` without the line of code that raised it."""
     plain = warnings.showwarning
 
-    def show(
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: TextIO | None = None,
-        line: str | None = None,
-    ) -> None:
+    def show(message: Warning | str, category: type[Warning], *place: Any, **output: Any) -> None:
         if issubclass(category, MtlkitWarning):
             _warn(str(message))
         else:
-            plain(message, category, filename, lineno, file, line)
+            plain(message, category, *place, **output)
 
-    warnings.showwarning = show
-    try:
+    with warnings.catch_warnings():
+        warnings.showwarning = show
         yield
-    finally:
-        warnings.showwarning = plain
 
 
 def _warn(message: str) -> None:

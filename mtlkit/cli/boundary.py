@@ -17,7 +17,6 @@ import tempfile
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 import click
 
@@ -29,14 +28,11 @@ INTERRUPTED = 130
 DEFECT = 70
 
 
-class CommandState(Protocol):
+class CommandState:
     """State of the running command, which sets it while it starts."""
 
-    traceback: bool
-    """True to raise errors instead of printing them."""
-
-    owner: str
-    """The distribution of the command, to which a defect is reported."""
+    traceback = False  # True to raise errors instead of printing them
+    owner = "mtlkit"  # the distribution of the command, to which a defect is reported
 
 
 def exit_code(command: Callable[[], object], state: CommandState) -> int:

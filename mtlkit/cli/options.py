@@ -18,14 +18,6 @@ set_option = click.option(
 quiet_option = click.option("--quiet", is_flag=True, help="Show no progress.")
 """The option ``--quiet`` of every command that trains."""
 
-accept_option = click.option(
-    "--accept",
-    multiple=True,
-    type=click.Choice(("recipe", "versions", "ranks", "data", "log")),
-    help="Continue although this changed since the run began, and record it; may be repeated.",
-)
-"""The option ``--accept`` of the command that resumes a run."""
-
 beside_option = click.option(
     "--beside",
     multiple=True,

@@ -115,11 +115,11 @@ from .listing.image_listing import escaped as escaped
 from .listing.image_listing import is_utf8 as is_utf8
 from .listing.table_files import read_table as read_table
 from .random_access import RandomAccessFile as RandomAccessFile
-from .row_splits import split_indices as split_indices
 from .similarity_transform import Similarity as Similarity
 from .similarity_transform import similarity as similarity
 from .similarity_transform import warp as warp
 from .source import DataSource as DataSource
 from .source import Loading as Loading
 from .split import RandomSplit as RandomSplit
+from .split import split_indices as split_indices
 from .split import split_samples as split_samples

@@ -11,26 +11,13 @@ import attrs
 import torch
 from torch import Tensor
 
+from mtlkit.data.inputs import selected
 from mtlkit.errors import DataError
 from mtlkit.targets.base import Target
 from mtlkit.targets.class_label import ClassTarget
 from mtlkit.targets.number import NumberTarget
 from mtlkit.targets.rows import Rows, chunks
 from mtlkit.task_types import MISSING
-
-
-@attrs.frozen(eq=False)
-class Subset:
-    """The rows at `index` (M,) of rows that are read on access."""
-
-    rows: Rows
-    index: Tensor
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    def __getitem__(self, index: Tensor, /) -> Tensor:
-        return self.rows[self.index[index]]
 
 
 class Column(ABC):
@@ -76,9 +63,7 @@ class Labels(Column):
     rows: Rows
 
     def subset(self, index: Tensor) -> "Labels":
-        if isinstance(self.rows, Tensor):
-            return Labels(self.target, self.rows[index])
-        return Labels(self.target, Subset(self.rows, index))
+        return Labels(self.target, selected(self.rows, index))
 
 
 @attrs.frozen(eq=False)

@@ -10,7 +10,7 @@ from torch import Tensor
 from mtlkit.data.blocks import SampleBlocks
 from mtlkit.data.columns import Categorical, Column, Labels
 from mtlkit.data.frame import Frame
-from mtlkit.data.inputs import Inputs, SelectedInputs
+from mtlkit.data.inputs import Inputs, selected
 from mtlkit.errors import DataError
 from mtlkit.features.inputs import InputSpec, InputSpecs
 from mtlkit.targets.base import Target
@@ -79,9 +79,7 @@ class Split:
         """Return the samples at `index` (M,); tensors are copied."""
         columns = {name: column.subset(index) for name, column in self.columns.items()}
         ids = [self.ids[i] for i in index.tolist()]
-        whole = self.inputs
-        inputs = whole[index] if isinstance(whole, Tensor) else SelectedInputs(whole, index)
-        return Split(inputs=inputs, columns=columns, ids=ids)
+        return Split(inputs=selected(self.inputs, index), columns=columns, ids=ids)
 
 
 def _check_labels(name: str, target: Target, labels: Tensor, ids: Sequence[str]) -> None:

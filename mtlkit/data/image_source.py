@@ -8,29 +8,13 @@ from typing import Any, Literal, Self
 import attrs
 
 from mtlkit.component import above, between, each, one_of, optional, word_or
-from mtlkit.data.columns import Column
 from mtlkit.data.dataset import Data, Split
 from mtlkit.data.frame import INTERPOLATIONS, Frame
 from mtlkit.data.imaging.new_images import read_new_images
-from mtlkit.data.label_columns import (
-    check_labels,
-    check_names,
-    columns_by_split,
-    describe,
-    units_of_numbers,
-)
-from mtlkit.data.label_groups import (
-    describe_groups,
-    group_columns_by_split,
-    grouped_columns,
-    patterns,
-    stated_targets,
-)
-from mtlkit.data.listing.image_listing import Row
-from mtlkit.data.row_splits import SPLIT
-from mtlkit.data.source import DataSource, Loading
-from mtlkit.data.split import RandomSplit
-from mtlkit.errors import DataError
+from mtlkit.data.label_columns import LabelOptions, check_names, units_of_numbers
+from mtlkit.data.label_groups import RowLabels, patterns, stated_targets
+from mtlkit.data.source import Loading
+from mtlkit.data.split import SPLIT, RandomSplit
 from mtlkit.features.pretrained import PretrainedImages
 from mtlkit.targets.base import Target
 from mtlkit.transforms.sizes import as_size, height_and_width
@@ -62,7 +46,7 @@ def _one_or_each_channel(images: Any, field: "attrs.Attribute[Any]", value: Any)
 
 
 @attrs.frozen(kw_only=True)
-class ImageSource(DataSource):
+class ImageSource(LabelOptions):
     """Base of the sources of images: how images are converted, and how labels are read.
 
     The options are those of `mtlkit.data.Images`, which describes them.
@@ -130,68 +114,16 @@ class ImageSource(DataSource):
     def read(self, rows: object, preprocessing: Mapping[str, Any], loading: Loading) -> Split:
         return read_new_images(rows, self.frame, loading)
 
-    def data(self, splits: Mapping[str, Split], summary: Mapping[str, str]) -> Data:
-        """Return the data of `splits` by name."""
-        divided = self.split.groups if self.split else None
-        return Data(
-            train=splits["train"],
-            validation=splits.get("validation"),
-            test=splits.get("test"),
-            open_labels=frozenset([*self.open_labels, *([divided] if divided else [])]),
-            mean=self.mean,
-            std=self.std,
-            summary=summary,
-            frame=self.frame,
-        )
+    def data(self, splits: Mapping[str, Split], summary: Mapping[str, str], **facts: Any) -> Data:
+        facts |= {"mean": self.mean, "std": self.std, "frame": self.frame}
+        return super().data(splits, summary, **facts)
 
-
-@attrs.frozen(eq=False)
-class ImageLabels:
-    """Labels of images as text: those of `rows`, and the `single` ones that no group includes."""
-
-    config: ImageSource
-    rows: Sequence[Row]
-    single: Sequence[Row]
-    groups: Mapping[str, Sequence[str]]
-
-    @classmethod
-    def of(cls, config: ImageSource, rows: Sequence[Row], others: Sequence[str] = ()) -> Self:
-        """Return the labels of `rows`; `others` are names that are taken.
-
-        Raises `DataError` for options that name no label, and labels that the options forbid.
-        """
-        groups = grouped_columns(config, list(rows[0].labels) if rows else [])
-        grouped = {name for names in groups.values() for name in names}
-        single = [
-            attrs.evolve(row, labels={n: v for n, v in row.labels.items() if n not in grouped})
-            for row in rows
-        ]
-        check_labels(config, single)
-        names = [*(single[0].labels if single else ()), *groups, *others]
-        twice = [name for name in names if names.count(name) > 1]
-        if twice:
-            raise DataError(f"data: two labels are named {twice[0]!r}; rename one of them")
-        return cls(config, rows, single, groups)
-
-    def at(self, index: Sequence[int]) -> Self:
-        """Return the labels of the rows at `index`."""
-        rows, single = ([rows[i] for i in index] for rows in (self.rows, self.single))
-        return attrs.evolve(self, rows=rows, single=single)
-
-    def columns(self, indices: Mapping[str, Sequence[int]]) -> dict[str, dict[str, Column]]:
-        """Return the columns of the rows at the `indices` of each split."""
-        columns = columns_by_split(self.config, self.single, indices, without=SPLIT)
-        grouped = group_columns_by_split(self.config, self.rows, indices)
-        return {name: {**columns[name], **grouped[name]} for name in indices}
-
-    def summary(self, splits: Mapping[str, Split]) -> dict[str, str]:
+    def summary(self, labels: RowLabels, splits: Mapping[str, Split]) -> dict[str, str]:
         """Return facts about images and labels to display."""
-        frame = self.config.frame
+        frame = self.frame
         color = "gray" if frame.channels == 1 else "RGB"
         return {
-            "images": str(len(self.rows)),
+            "images": str(len(labels.rows)),
             "size": f"{frame.width} x {frame.height} pixels, {color}",
-            "splits": ", ".join(f"{len(split)} {name}" for name, split in splits.items()),
-            **describe(self.config, self.single, without=SPLIT),
-            **describe_groups(self.groups),
+            **labels.summary(splits),
         }

@@ -12,7 +12,7 @@ from mtlkit.component import at_least_number, word_or
 from mtlkit.data.columns import Column, Labels
 from mtlkit.data.dataset import Data, Split
 from mtlkit.data.frame import Region
-from mtlkit.data.image_source import ImageLabels, ImageSource
+from mtlkit.data.image_source import ImageSource
 from mtlkit.data.imaging.decoder_pool import DecoderPool
 from mtlkit.data.imaging.decoding import StoredImages, read_images, threads
 from mtlkit.data.imaging.image_faults import fault_report, no_images, skipped_files
@@ -21,13 +21,14 @@ from mtlkit.data.imaging.label_maps import LabelMaps, StoredMaps
 from mtlkit.data.imaging.new_images import read_new_images
 from mtlkit.data.imaging.region_tables import Boxes, Landmarks
 from mtlkit.data.inputs import Inputs
+from mtlkit.data.label_groups import RowLabels
 from mtlkit.data.listing.filename_pattern import compile_pattern
 from mtlkit.data.listing.image_listing import Fault, Listing, Row, list_by_pattern, list_by_table
 from mtlkit.data.listing.table_files import read_table
 from mtlkit.data.memory_limit import memory_limit
 from mtlkit.data.paths import find_file, find_folder
-from mtlkit.data.row_splits import split_indices
 from mtlkit.data.source import Loading
+from mtlkit.data.split import split_indices
 from mtlkit.errors import DataError
 from mtlkit.targets.base import Target
 
@@ -133,58 +134,53 @@ class Images(ImageSource):
     def read(self, rows: object, preprocessing: Mapping[str, Any], loading: Loading) -> Split:
         return read_new_images(rows, self.frame, loading, self.boxes or self.landmarks)
 
-    def load(self, loading: Loading) -> "Data":
-        return load_images(self, loading)
-
-
-def load_images(config: Images, loading: Loading) -> Data:
-    """Load the images and labels that `config` describes; `DataError` if any is unavailable."""
-    folder = find_folder(config.folder, (loading.base, Path()), "data.folder")
-    listing = _list(config, folder, loading.base)
-    labels = ImageLabels.of(config, listing.rows, [*config.maps])
-    frame = config.frame
-    store = FileStore(folder, [row.file for row in listing.rows])
-    limit = memory_limit(config.memory)
-    regions: Sequence[Region | None] | None = None
-    unreadable: dict[int, str] = {}
-    if table := config.boxes or config.landmarks:
-        path = find_file(table.table, (folder, loading.base, Path()), "data.table")
-        regions, unreadable = table.regions(path, [row.file for row in listing.rows], frame)
-    order = _by_split(config, labels.single)
-    pixels, unread = read_images(store.at(order), frame, loading, limit, _at(regions, order))
-    unreadable = {order[place]: reason for place, reason in unread.items()} | unreadable
-    faults = [*listing.faults]
-    faults += [Fault(listing.rows[index].file, reason) for index, reason in unreadable.items()]
-    faults.sort(key=lambda fault: fault.file)
-    total = len(listing.rows) + len(listing.faults)
-    if faults and not config.skip_bad:
-        raise DataError(*fault_report(faults, total, config.folder))
-    good = [index for index in range(len(listing.rows)) if index not in unreadable]
-    if not good:
-        raise DataError(f"{config.folder}: {no_images(faults, listing.other)}")
-    labels = labels.at(good)
-    indices = split_indices(config.split, labels.single)
-    if unreadable and pixels is not None:  # the split is another one without these
-        del pixels
-        order = [good[index] for chosen in indices.values() for index in chosen]
-        pixels, _ = read_images(store.at(order), frame, loading, limit, _at(regions, order))
-    pool = DecoderPool(threads(loading))
-    positions = {name: [good[index] for index in chosen] for name, chosen in indices.items()}
-    inputs = _inputs(pixels, StoredImages(store, frame, pool, regions=regions), positions)
-    columns = labels.columns(indices)
-    maps = _label_maps(config, folder, labels.rows, indices, pool)
-    splits = {
-        name: Split(
-            inputs=inputs[name],
-            columns={**columns[name], **maps[name]},
-            ids=[labels.rows[i].file for i in chosen],
-        )
-        for name, chosen in indices.items()
-    }
-    summary = labels.summary(splits)
-    summary |= {label: value.target.noun for label, value in config.maps.items()}
-    summary |= skipped_files(faults, listing.other)
-    return config.data(splits, summary)
+    def load(self, loading: Loading) -> Data:
+        folder = find_folder(self.folder, (loading.base, Path()), "data.folder")
+        listing = _list(self, folder, loading.base)
+        labels = RowLabels.of(self, listing.rows, [*self.maps])
+        frame = self.frame
+        store = FileStore(folder, [row.file for row in listing.rows])
+        limit = memory_limit(self.memory)
+        regions: Sequence[Region | None] | None = None
+        unreadable: dict[int, str] = {}
+        if table := self.boxes or self.landmarks:
+            path = find_file(table.table, (folder, loading.base, Path()), "data.table")
+            regions, unreadable = table.regions(path, [row.file for row in listing.rows], frame)
+        order = _by_split(self, labels.single)
+        pixels, unread = read_images(store.at(order), frame, loading, limit, _at(regions, order))
+        unreadable = {order[place]: reason for place, reason in unread.items()} | unreadable
+        faults = [*listing.faults]
+        faults += [Fault(listing.rows[index].file, reason) for index, reason in unreadable.items()]
+        faults.sort(key=lambda fault: fault.file)
+        total = len(listing.rows) + len(listing.faults)
+        if faults and not self.skip_bad:
+            raise DataError(*fault_report(faults, total, self.folder))
+        good = [index for index in range(len(listing.rows)) if index not in unreadable]
+        if not good:
+            raise DataError(f"{self.folder}: {no_images(faults, listing.other)}")
+        labels = labels.at(good)
+        indices = split_indices(self.split, labels.single)
+        if unreadable and pixels is not None:  # the split is another one without these
+            del pixels
+            order = [good[index] for chosen in indices.values() for index in chosen]
+            pixels, _ = read_images(store.at(order), frame, loading, limit, _at(regions, order))
+        pool = DecoderPool(threads(loading))
+        positions = {name: [good[index] for index in chosen] for name, chosen in indices.items()}
+        inputs = _inputs(pixels, StoredImages(store, frame, pool, regions=regions), positions)
+        columns = labels.columns(indices)
+        maps = _label_maps(self, folder, labels.rows, indices, pool)
+        splits = {
+            name: Split(
+                inputs=inputs[name],
+                columns={**columns[name], **maps[name]},
+                ids=[labels.rows[i].file for i in chosen],
+            )
+            for name, chosen in indices.items()
+        }
+        summary = self.summary(labels, splits)
+        summary |= {label: value.target.noun for label, value in self.maps.items()}
+        summary |= skipped_files(faults, listing.other)
+        return self.data(splits, summary)
 
 
 def _label_maps(

@@ -1,7 +1,7 @@
 """Inputs by index: several tensors by name, or a selection of the samples of others."""
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import attrs
 from torch import Tensor
@@ -51,26 +51,42 @@ class NamedInputs:
 
 
 @attrs.frozen(eq=False)
-class SelectedInputs:
-    """The samples of other inputs at `index` (M,), read when they are used."""
+class Selected:
+    """The samples of other `Inputs` or `Rows` at `index` (M,), read when they are used."""
 
-    inputs: Inputs
+    rows: Any
     index: Tensor
 
     def __len__(self) -> int:
         return len(self.index)
 
-    def __getitem__(self, index: Tensor, /) -> Batch:
-        return self.inputs[self.index[index]]
+    def __getitem__(self, index: Tensor, /) -> Any:
+        return self.rows[self.index[index]]
+
+
+def selected(rows: Any, index: Tensor) -> Any:
+    """Return the samples of `rows` at `index` (M,): a copy of those of a tensor."""
+    return rows[index] if isinstance(rows, Tensor) else Selected(rows, index)
+
+
+def join_batches(
+    join: Callable[[str, Sequence[Tensor]], Tensor], batches: Sequence[Batch]
+) -> Batch:
+    """Return the tensor that `join` makes of those of all `batches`, or one for each name."""
+    tensors = [batch for batch in batches if isinstance(batch, Tensor)]
+    if len(tensors) == len(batches):
+        return join("inputs", tensors)
+    named = [batch for batch in batches if isinstance(batch, Mapping)]
+    return {name: join(name, [batch[name] for batch in named]) for name in named[0]}
 
 
 def in_memory(inputs: Inputs) -> bool:
     """Return whether `inputs` are tensors in memory, or a selection of their samples.
 
     >>> import torch
-    >>> in_memory(SelectedInputs(torch.zeros(3, 2), torch.tensor([0])))
+    >>> in_memory(Selected(torch.zeros(3, 2), torch.tensor([0])))
     True
     """
-    while isinstance(inputs, SelectedInputs):
-        inputs = inputs.inputs
+    while isinstance(inputs, Selected):
+        inputs = inputs.rows
     return isinstance(inputs, Tensor | NamedInputs)

@@ -4,56 +4,43 @@ import math
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import attrs
 import torch
 
 from mtlkit.data.columns import Categorical, Column, Numeric, natural_order
+from mtlkit.data.dataset import Data, Split
 from mtlkit.data.listing.image_listing import Row
-from mtlkit.data.split import RandomSplit
-from mtlkit.errors import DataError
-
-SHOWN = 10
-"""Number of labels that a message lists before it counts the rest."""
+from mtlkit.data.source import DataSource
+from mtlkit.data.split import SPLIT, RandomSplit
+from mtlkit.errors import SHOWN, DataError, shortened
 
 LARGEST = 1e140
 """Largest size of a number in a table; float64 cannot hold the variance of larger ones."""
 
 
-class LabelOptions(Protocol):
-    """The options of a source for its labels; see `mtlkit.data.images.Images`."""
+@attrs.frozen(kw_only=True)
+class LabelOptions(DataSource):
+    """Base of the sources with labels in text; they state these options in their order."""
 
-    @property
-    def numeric(self) -> tuple[str, ...]:
-        """Labels that are numbers."""
+    numeric: tuple[str, ...] = ()  # labels that are numbers
+    units: Mapping[str, str] = attrs.field(factory=dict)  # of numbers and vectors, by label
+    vocabulary: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)  # fixed classes, by label
+    vectors: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)  # columns, by label
+    multi_label: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)  # columns, by label
+    split: RandomSplit | None = None  # if no label names the split of a sample
+    open_labels: tuple[str, ...] = ()  # with test values that training lacks
 
-    @property
-    def units(self) -> Mapping[str, str]:
-        """Units of numbers, by label."""
-
-    @property
-    def vocabulary(self) -> Mapping[str, tuple[str, ...]]:
-        """Classes of the labels whose classes are fixed."""
-
-    @property
-    def open_labels(self) -> tuple[str, ...]:
-        """Labels with test values that training lacks."""
-
-    @property
-    def split(self) -> RandomSplit | None:
-        """Random split, if no label names the split of a sample."""
-
-
-def shortened(words: Sequence[str], count: int | None = None) -> str:
-    """Join the words, at most `SHOWN` of them; they may be the first of `count` words.
-
-    >>> shortened(["a", "b"])
-    'a, b'
-    """
-    count = len(words) if count is None else count
-    more = f", ... ({count} in all)" if count > SHOWN else ""
-    return ", ".join(words[:SHOWN]) + more
+    def data(self, splits: Mapping[str, Split], summary: Mapping[str, str], **facts: Any) -> Data:
+        """Return the data of `splits` by name; `facts` are other fields of `Data`."""
+        divided = self.split.groups if self.split else None
+        return Data(
+            train=splits["train"],
+            open_labels=frozenset([*self.open_labels, *([divided] if divided else [])]),
+            summary=summary,
+            **facts,
+        ).with_splits(splits)
 
 
 def check_names(label: str, names: Sequence[str]) -> None:
@@ -166,16 +153,16 @@ def _number(value: str | None) -> float:
 
 
 def columns_by_split(
-    config: LabelOptions, rows: Sequence[Row], indices: Mapping[str, Sequence[int]], without: str
+    config: LabelOptions, rows: Sequence[Row], indices: Mapping[str, Sequence[int]]
 ) -> dict[str, dict[str, Column]]:
-    """Return the columns of every split, for all labels but `without`.
+    """Return the columns of every split, for all labels but `SPLIT`.
 
     The names of a class label are those of the vocabulary, otherwise those of the training split.
     Other names of a split are appended, so that codes agree between splits.
     """
     columns: dict[str, dict[str, Column]] = {split: {} for split in indices}
     for label in rows[0].labels:
-        if label == without:
+        if label == SPLIT:
             continue
         values = {
             split: [rows[index].labels[label] for index in chosen]
@@ -211,13 +198,11 @@ def _refuse_two_forms(label: str, texts: Iterable[str | None]) -> None:
             )
 
 
-def describe(
-    config: LabelOptions, rows: Sequence[Row], without: str, what: str = "images"
-) -> dict[str, str]:
+def describe(config: LabelOptions, rows: Sequence[Row], what: str) -> dict[str, str]:
     """Return a summary of each label to display; `what` is the noun for samples."""
     facts = {}
     for label in rows[0].labels:
-        if label == without:
+        if label == SPLIT:
             continue
         values = [row.labels[label] for row in rows]
         present = [value for value in values if value is not None]

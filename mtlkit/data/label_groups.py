@@ -1,17 +1,18 @@
-"""Columns of a table grouped under one label: vectors, and several binary labels."""
+"""Labels of rows, and columns grouped under one label: vectors, and several binary labels."""
 
 import fnmatch
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Self
 
 import attrs
 import torch
 
 from mtlkit.data.columns import Column, Labels
-from mtlkit.data.label_columns import shortened
+from mtlkit.data.dataset import Split
+from mtlkit.data.label_columns import LabelOptions, check_labels, columns_by_split, describe
 from mtlkit.data.listing.image_listing import Row
-from mtlkit.errors import DataError, did_you_mean
+from mtlkit.errors import DataError, did_you_mean, shortened
 from mtlkit.targets.base import Target
 from mtlkit.targets.class_label import ClassTarget
 from mtlkit.targets.multi_label import MultiLabelTarget
@@ -23,26 +24,6 @@ TRUTHS = {"1": 1, "1.0": 1, "true": 1, "yes": 1, "0": 0, "0.0": 0, "false": 0, "
 """Values of a binary label by their text in lower case; pandas writes 1.0 next to empty cells."""
 
 
-class GroupOptions(Protocol):
-    """The options of a source for grouped columns; see `mtlkit.data.table.Table`."""
-
-    @property
-    def numeric(self) -> tuple[str, ...]:
-        """Labels that are numbers."""
-
-    @property
-    def vectors(self) -> Mapping[str, tuple[str, ...]]:
-        """Columns of the components of each vector, by label."""
-
-    @property
-    def units(self) -> Mapping[str, str]:
-        """Units of vectors, by label."""
-
-    @property
-    def multi_label(self) -> Mapping[str, tuple[str, ...]]:
-        """Columns of the binary labels of each multi-label, by label."""
-
-
 def patterns(_: Any, field: "attrs.Attribute[Any]", value: Mapping[str, tuple[str, ...]]) -> None:
     """Accept lists of columns by label, none of them empty."""
     for label, columns in value.items():
@@ -50,14 +31,14 @@ def patterns(_: Any, field: "attrs.Attribute[Any]", value: Mapping[str, tuple[st
             raise ValueError(f"{field.name}: {label}: expected columns, got none")
 
 
-def stated_targets(config: GroupOptions, single: Sequence[str]) -> dict[str, type[Target]]:
+def stated_targets(config: LabelOptions, single: Sequence[str]) -> dict[str, type[Target]]:
     """Return the types of the `single` labels and of the groups."""
     types = {name: NumberTarget if name in config.numeric else ClassTarget for name in single}
     vectors = dict.fromkeys(config.vectors, VectorTarget)
     return {**types, **vectors, **dict.fromkeys(config.multi_label, MultiLabelTarget)}
 
 
-def grouped_columns(config: GroupOptions, known: Sequence[str]) -> dict[str, list[str]]:
+def grouped_columns(config: LabelOptions, known: Sequence[str]) -> dict[str, list[str]]:
     """Return the columns of each grouped label, with patterns such as ``NR-*`` expanded.
 
     Raises `DataError` for a column that is not among the `known` ones.
@@ -80,28 +61,61 @@ def _matching(name: str, known: Sequence[str], place: str) -> list[str]:
     return columns
 
 
-def group_columns_by_split(
-    config: GroupOptions, rows: Sequence[Row], indices: Mapping[str, Sequence[int]]
-) -> dict[str, dict[str, Column]]:
-    """Return the grouped columns of every split; `DataError` for a value of another form."""
-    groups = grouped_columns(config, list(rows[0].labels))
-    columns: dict[str, dict[str, Column]] = {split: {} for split in indices}
-    for label, names in groups.items():
-        target: Target = MultiLabelTarget(names=tuple(names))
-        parse, dtype = _truth, target.dtype
-        if label in config.vectors:
-            target = VectorTarget(names=tuple(names), unit=config.units.get(label, ""))
-            parse, dtype = _number, torch.float64  # a head centers numbers in float64
-        values = [[_cell(row, name, parse) for name in names] for row in rows]
-        labels = torch.tensor(values, dtype=dtype)
-        for split, chosen in indices.items():
-            columns[split][label] = Labels(target, labels[torch.tensor(chosen)])
-    return columns
+@attrs.frozen(eq=False)
+class RowLabels:
+    """Labels of rows as text: those of `rows`, and the `single` ones that no group includes."""
 
+    config: LabelOptions
+    rows: Sequence[Row]
+    single: Sequence[Row]
+    groups: Mapping[str, Sequence[str]]
 
-def describe_groups(groups: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Return a summary of each grouped label to display."""
-    return {label: f"{len(names)} columns: {shortened(names)}" for label, names in groups.items()}
+    @classmethod
+    def of(cls, config: LabelOptions, rows: Sequence[Row], others: Sequence[str] = ()) -> Self:
+        """Return all labels of `rows`; `others` are names that are taken.
+
+        Raises `DataError` for options that name no label, and labels that the options forbid.
+        """
+        groups = grouped_columns(config, list(rows[0].labels) if rows else [])
+        grouped = {name for names in groups.values() for name in names}
+        single = [
+            attrs.evolve(row, labels={n: v for n, v in row.labels.items() if n not in grouped})
+            for row in rows
+        ]
+        check_labels(config, single)
+        names = [*(single[0].labels if single else ()), *groups, *others]
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise DataError(f"data: two labels are named {twice[0]!r}; rename one of them")
+        return cls(config, rows, single, groups)
+
+    def at(self, index: Sequence[int]) -> Self:
+        """Return the labels of the rows at `index`."""
+        rows, single = ([rows[i] for i in index] for rows in (self.rows, self.single))
+        return attrs.evolve(self, rows=rows, single=single)
+
+    def columns(self, indices: Mapping[str, Sequence[int]]) -> dict[str, dict[str, Column]]:
+        """Return the columns of every split; `DataError` for a grouped value of another form."""
+        columns = columns_by_split(self.config, self.single, indices)
+        for label, names in self.groups.items():
+            target: Target = MultiLabelTarget(names=tuple(names))
+            parse, dtype = _truth, target.dtype
+            if label in self.config.vectors:
+                target = VectorTarget(names=tuple(names), unit=self.config.units.get(label, ""))
+                parse, dtype = _number, torch.float64  # a head centers numbers in float64
+            values = [[_cell(row, name, parse) for name in names] for row in self.rows]
+            labels = torch.tensor(values, dtype=dtype)
+            for split, chosen in indices.items():
+                columns[split][label] = Labels(target, labels[torch.tensor(chosen)])
+        return columns
+
+    def summary(self, splits: Mapping[str, Split], what: str = "images") -> dict[str, str]:
+        """Return the sizes of `splits` and facts about each label to display."""
+        return {
+            "splits": ", ".join(f"{len(split)} {name}" for name, split in splits.items()),
+            **describe(self.config, self.single, what),
+            **{k: f"{len(names)} columns: {shortened(names)}" for k, names in self.groups.items()},
+        }
 
 
 def _cell(row: Row, name: str, parse: Callable[[str | None], float | None]) -> float:

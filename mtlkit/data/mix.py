@@ -9,8 +9,7 @@ from mtlkit.component import above, each
 from mtlkit.data.columns import Categorical
 from mtlkit.data.dataset import Data, Mixture, Split
 from mtlkit.data.joined.source_group import SourceGroup, concat_data, of_sources
-from mtlkit.data.label_columns import shortened
-from mtlkit.errors import DataError, did_you_mean
+from mtlkit.errors import DataError, did_you_mean, shortened
 
 
 def _epoch(mix: "Mix", _: "attrs.Attribute[Any]", value: str) -> None:

@@ -7,7 +7,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.data.inputs import Inputs as IndexedInputs
+from mtlkit.data.inputs import Inputs, join_batches
 from mtlkit.errors import DataError
 from mtlkit.features.inputs import Batch, map_batch
 from mtlkit.targets.base import Target
@@ -25,7 +25,7 @@ class Pipeline:
     """Transforms of the samples of a split, whose `inputs` and `labels` are read by index."""
 
     transforms: tuple[Transform, ...]
-    inputs: IndexedInputs
+    inputs: Inputs
     labels: Mapping[str, Rows]
     targets: Mapping[str, Target]
 
@@ -35,7 +35,7 @@ class Pipeline:
             self._transformed(sample, number, len(self.transforms), seed)
             for sample, number in zip(self._read(index), index.tolist(), strict=True)
         ]
-        inputs = _stacked([sample.inputs for sample in samples])
+        inputs = join_batches(_stack, [sample.inputs for sample in samples])
         labels = {task: _stack(task, [s.labels[task] for s in samples]) for task in self.labels}
         return inputs, labels
 
@@ -62,14 +62,6 @@ class Pipeline:
 
             sample = transform.apply(sample, Draw(seed(number, place), other))
         return sample
-
-
-def _stacked(rows: Sequence[Batch]) -> Batch:
-    tensors = [row for row in rows if isinstance(row, Tensor)]
-    if len(tensors) == len(rows):
-        return _stack("inputs", tensors)
-    named = [row for row in rows if isinstance(row, Mapping)]
-    return {name: _stack(name, [row[name] for row in named]) for name in named[0]}
 
 
 def _stack(name: str, rows: Sequence[Tensor]) -> Tensor:

@@ -3,6 +3,7 @@
 import os
 import weakref
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -68,11 +69,8 @@ class RandomAccessFile:
         self._handle.append(handle)
         return self._handle[0]
 
-    def __getstate__(self) -> tuple[Path, int, int | None]:
-        return self.path, self.size, self.modified
-
-    def __setstate__(self, state: tuple[Path, int, int | None]) -> None:
-        self.__init__(*state)  # type: ignore[misc]
+    def __reduce__(self) -> tuple[Any, ...]:
+        return RandomAccessFile, (self.path, self.size, self.modified)
 
 
 def _unreadable(path: Path, cause: OSError) -> DataError:

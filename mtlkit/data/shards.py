@@ -12,16 +12,18 @@ import torch
 from mtlkit.component import above, at_least, one_of
 from mtlkit.data.blocks import SampleBlocks
 from mtlkit.data.dataset import Data, Split
-from mtlkit.data.image_source import ImageLabels, ImageSource
+from mtlkit.data.image_source import ImageSource
 from mtlkit.data.imaging.decoder_pool import DecoderPool
 from mtlkit.data.imaging.decoding import StoredImages, threads
+from mtlkit.data.label_groups import RowLabels
 from mtlkit.data.listing.image_listing import Row
-from mtlkit.data.row_splits import split_indices
-from mtlkit.data.sharded.remote_cache import GIB, RemoteCache
+from mtlkit.data.memory_limit import GIB
+from mtlkit.data.sharded.remote_cache import RemoteCache
 from mtlkit.data.sharded.shard_files import ShardFile, shard_names
 from mtlkit.data.sharded.shard_index import ShardIndex, shard_index
 from mtlkit.data.sharded.shard_store import ShardStore
 from mtlkit.data.source import Loading
+from mtlkit.data.split import split_indices
 from mtlkit.errors import DataError
 
 
@@ -100,7 +102,7 @@ class Shards(ImageSource):
         store = ShardStore(
             files, self.image, shard, first, np.concatenate([index.second for index in indexes])
         )
-        labels = ImageLabels.of(self, _rows(files, indexes))
+        labels = RowLabels.of(self, _rows(files, indexes))
         if self.validation or self.test:
             ends = np.cumsum(sizes)
             chosen: dict[str, list[int]] = {}
@@ -127,7 +129,7 @@ class Shards(ImageSource):
                 ids=[labels.rows[i].file for i in index],
                 blocks=blocks,
             )
-        summary = {"shards": str(len(files)), **labels.summary(data)}
+        summary = {"shards": str(len(files)), **self.summary(labels, data)}
         return self.data(data, summary)
 
 

@@ -8,28 +8,15 @@ import attrs
 import torch
 
 from mtlkit.data.dataset import Data, Split
-from mtlkit.data.label_columns import (
-    check_labels,
-    check_names,
-    columns_by_split,
-    describe,
-    shortened,
-    units_of_numbers,
-)
-from mtlkit.data.label_groups import (
-    group_columns_by_split,
-    grouped_columns,
-    patterns,
-    stated_targets,
-)
+from mtlkit.data.label_columns import LabelOptions, check_labels, check_names, units_of_numbers
+from mtlkit.data.label_groups import RowLabels, grouped_columns, patterns, stated_targets
 from mtlkit.data.listing.image_listing import Row
 from mtlkit.data.listing.table_files import new_rows, read_table
 from mtlkit.data.paths import find_file
-from mtlkit.data.row_splits import SPLIT, split_indices
-from mtlkit.data.source import DataSource, Loading
-from mtlkit.data.split import RandomSplit
+from mtlkit.data.source import Loading
+from mtlkit.data.split import SPLIT, RandomSplit, split_indices
 from mtlkit.data.table_features import FeatureColumns, almost_numeric, fit_features
-from mtlkit.errors import DataError, did_you_mean
+from mtlkit.errors import DataError, did_you_mean, shortened
 from mtlkit.name_patterns import expand_names
 from mtlkit.targets.base import Target
 
@@ -83,7 +70,7 @@ def _features(table: "Table", _: "attrs.Attribute[Any]", value: tuple[str, ...] 
 
 
 @attrs.frozen(kw_only=True)
-class Table(DataSource):
+class Table(LabelOptions):
     """The rows of a table: some columns are features, others are labels to predict.
 
     `file`, CSV or Parquet, is relative to the recipe, otherwise to the working directory.
@@ -129,8 +116,40 @@ class Table(DataSource):
     def label_targets(self) -> Mapping[str, type[Target]]:
         return stated_targets(self, self.labels)
 
-    def load(self, loading: Loading) -> "Data":
-        return load_table(self, loading)
+    def load(self, loading: Loading) -> Data:
+        path = find_file(self.file, (loading.base, Path()), "data.file")
+        rows = read_table(path, self.key)
+        if not rows:
+            raise DataError(f"{self.file}: the table has no rows")
+        _refuse_repeated(rows)
+        groups = grouped_columns(self, list(rows[0].labels))
+        features = _feature_names(self, rows, groups)
+        labeled = _labeled(self, rows)
+        numbers = frozenset(self.numeric).intersection(features)
+        options = attrs.evolve(self, numeric=[n for n in self.numeric if n not in numbers])
+        check_labels(options, labeled)
+        labels = RowLabels(options, rows, labeled, groups)
+        indices = split_indices(self.split, labeled)
+        columns = labels.columns(indices)
+        fitted = fit_features(rows, features, indices["train"], rows[0].labels, numbers)
+        inputs = fitted.encode(rows, fill=self.fill)
+        splits = {
+            name: Split(
+                inputs=inputs[torch.tensor(chosen)],
+                columns=columns[name],
+                ids=[rows[index].file for index in chosen],
+            )
+            for name, chosen in indices.items()
+        }
+        summary = {"rows": str(len(rows)), "features": f"{len(features)}: {shortened(features)}"}
+        return self.data(
+            splits,
+            summary | labels.summary(splits, "rows"),
+            mean=0.0,
+            std=1.0,
+            preprocessing=fitted.to_json(),
+            notes=tuple(almost_numeric(rows, fitted.columns)),
+        )
 
     def read(self, rows: object, preprocessing: Mapping[str, Any], loading: Loading) -> Split:
         new = new_rows(rows, self.key)
@@ -138,52 +157,6 @@ class Table(DataSource):
         features.check_new(new, fill=self.fill)
         inputs = features.encode(new, fill=self.fill, new=True)
         return Split(inputs=inputs, columns={}, ids=[row.file for row in new])
-
-
-def load_table(config: Table, loading: Loading) -> Data:
-    """Load the rows and labels that `config` describes; `DataError` if any is unavailable."""
-    path = find_file(config.file, (loading.base, Path()), "data.file")
-    rows = read_table(path, config.key)
-    if not rows:
-        raise DataError(f"{config.file}: the table has no rows")
-    _refuse_repeated(rows)
-    groups = grouped_columns(config, list(rows[0].labels))
-    features = _feature_names(config, rows, groups)
-    labeled = _labeled(config, rows)
-    numbers = frozenset(config.numeric).intersection(features)
-    config = attrs.evolve(config, numeric=[n for n in config.numeric if n not in numbers])
-    check_labels(config, labeled)
-    indices = split_indices(config.split, labeled)
-    columns = columns_by_split(config, labeled, indices, without=SPLIT)
-    grouped = group_columns_by_split(config, rows, indices)
-    fitted = fit_features(rows, features, indices["train"], rows[0].labels, numbers)
-    inputs = fitted.encode(rows, fill=config.fill)
-    splits = {
-        name: Split(
-            inputs=inputs[torch.tensor(chosen)],
-            columns={**columns[name], **grouped[name]},
-            ids=[rows[index].file for index in chosen],
-        )
-        for name, chosen in indices.items()
-    }
-    summary = {"rows": str(len(rows)), "features": f"{len(features)}: {shortened(features)}"}
-    summary["splits"] = ", ".join(f"{len(split)} {name}" for name, split in splits.items())
-    summary |= describe(config, labeled, without=SPLIT, what="rows")
-    summary |= {
-        label: f"{len(names)} columns: {shortened(names)}" for label, names in groups.items()
-    }
-    divided = config.split.groups if config.split else None
-    return Data(
-        train=splits["train"],
-        validation=splits.get("validation"),
-        test=splits.get("test"),
-        open_labels=frozenset([*config.open_labels, *([divided] if divided else [])]),
-        mean=0.0,
-        std=1.0,
-        summary=summary,
-        preprocessing=fitted.to_json(),
-        notes=tuple(almost_numeric(rows, fitted.columns)),
-    )
 
 
 def _refuse_repeated(rows: Sequence[Row]) -> None:

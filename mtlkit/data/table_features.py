@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from mtlkit.data.columns import Categorical
-from mtlkit.data.label_columns import LARGEST, parse_numbers, shortened
+from mtlkit.data.label_columns import LARGEST, parse_numbers
 from mtlkit.data.listing.image_listing import Row
-from mtlkit.errors import DataError, did_you_mean
+from mtlkit.errors import DataError, did_you_mean, shortened
 
 _CONSTANT = 1e-12
 """A column is constant if its std is less than this fraction of its size."""

@@ -53,7 +53,7 @@ def transformed_split(
     for name, column in changed.items():
         columns[name] = Labels(column.target, _Rows(reader, name))
     return TransformedSplit(
-        inputs=_Inputs(reader),
+        inputs=reader,
         columns=columns,
         ids=split.ids,
         source=split,
@@ -68,7 +68,7 @@ def source_of(split: Split) -> Split:
 
 
 class _Reader:
-    """Reads transformed samples; inputs and labels of the same samples are transformed once."""
+    """Inputs of transformed samples, whose inputs and labels are transformed once."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
@@ -77,22 +77,14 @@ class _Reader:
     def __len__(self) -> int:
         return len(self.pipeline.inputs)
 
+    def __getitem__(self, index: Tensor, /) -> Batch:
+        return self.read(index)[0]
+
     def read(self, index: Tensor) -> tuple[Batch, Mapping[str, Tensor]]:
         last = self._last  # several threads read
         if last is None or not torch.equal(index, last[0]):
             self._last = last = index, self.pipeline.batch(index, lambda sample, place: 0)
         return last[1]
-
-
-@attrs.frozen(eq=False)
-class _Inputs:
-    reader: _Reader
-
-    def __len__(self) -> int:
-        return len(self.reader)
-
-    def __getitem__(self, index: Tensor, /) -> Batch:
-        return self.reader.read(index)[0]
 
 
 @attrs.frozen(eq=False)

@@ -38,7 +38,7 @@ class LinesFile:
 
     def _add(self, line: bytes) -> None:
         self._size += len(line)
-        self._digest.add(line)
+        self._digest.update(line)
 
     def write(self, line: str) -> None:
         with self._errors():
@@ -65,7 +65,7 @@ class LinesFile:
             )
 
     def state(self) -> tuple[int, str]:
-        return self._size, self._digest.value()
+        return self._size, self._digest.hexdigest()
 
     def close(self) -> None:
         with self._errors():

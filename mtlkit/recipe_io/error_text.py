@@ -61,11 +61,9 @@ def describe(node: Node) -> str:
         return "null"
     if isinstance(node.value, bool):
         return str(node.value).lower()
-    if isinstance(node.value, str):
-        shown = node.value if len(node.value) <= 60 else f"{node.value[:60]}..."
-        return f"the text {shown!r}"
-    shown = str(node.value)
-    return f"the number {shown if len(shown) <= 60 else f'{shown[:60]}...'}"
+    text = str(node.value)
+    shown = text if len(text) <= 60 else f"{text[:60]}..."
+    return f"the text {shown!r}" if isinstance(node.value, str) else f"the number {shown}"
 
 
 def one_of(choices: Iterable[str]) -> str:

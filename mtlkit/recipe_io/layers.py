@@ -92,27 +92,25 @@ def _extended(tree: MappingNode, folder: Path) -> Node:
     named = entry(tree, EXTENDS)
     if named is None:
         return tree
-    at = location(named)
+
+    def refused(message: str) -> RefusedError:
+        return RefusedError([Mistake(location(named), message, (EXTENDS,))])
+
     if not is_text(named):
-        raise RefusedError([Mistake(at, "expected the path of one recipe", (EXTENDS,))])
+        raise refused("expected the path of one recipe")
     path = folder / named.value
     if is_file(path) and path.suffix.lower() not in SUFFIXES:
         # messages quote the keys of a recipe, so other files are not opened
-        message = f"got {named.value!r}, expected a recipe that ends in .yaml or .yml"
-        raise RefusedError([Mistake(at, message, (EXTENDS,))])
+        raise refused(f"got {named.value!r}, expected a recipe that ends in .yaml or .yml")
     try:
         base = _document(read_text(path), str(path))
     except RefusedError as cause:
         first = cause.mistakes[0]
-        if first.location == SourceLocation(
-            str(path)
-        ):  # the whole file: report it at the `extends` key
-            message = f"{first.location}: {first.message}"
-            raise RefusedError([Mistake(at, message, (EXTENDS,))]) from cause
+        if first.location == SourceLocation(str(path)):  # the whole file
+            raise refused(f"{first.location}: {first.message}") from cause
         raise
     if entry(base, EXTENDS) is not None:
-        message = f"{path} extends another recipe; expected one level"
-        raise RefusedError([Mistake(at, message, (EXTENDS,))])
+        raise refused(f"{path} extends another recipe; expected one level")
     return merge(base, without(tree, EXTENDS))
 
 

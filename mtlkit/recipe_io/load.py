@@ -51,15 +51,11 @@ def read_recipe(path: Path, catalog: Catalog, overrides: Sequence[str] = ()) -> 
 
 
 def parse_recipe(
-    text: str,
-    source_name: str,
-    catalog: Catalog,
-    overrides: Sequence[str] = (),
-    folder: Path | None = None,
+    text: str, source_name: str, catalog: Catalog, overrides: Sequence[str] = ()
 ) -> Recipe:
     """Return the recipe in `text`; as `load_recipe`, with `source_name` as the file in messages.
 
-    A path after ``extends`` is relative to `folder`; None: the working directory.
+    A path after ``extends`` is relative to the working directory.
 
     >>> from mtlkit.plugins.catalog import load_catalog
     >>> text = "{data: {type: images, folder: f, pattern: '{yaw}.png', size: 32}, " + (
@@ -69,7 +65,7 @@ def parse_recipe(
     mtlkit.errors.RecipeError: my.yaml:1:106: seeed: unknown key of the recipe; did you mean 'seed'?
     1 mistake, nothing was run
     """
-    return _parse(text, source_name, catalog, overrides, folder or Path()).recipe
+    return _parse(text, source_name, catalog, overrides, Path()).recipe
 
 
 def _parse(

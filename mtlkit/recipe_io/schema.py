@@ -21,7 +21,7 @@ from mtlkit.recipe import Recipe
 from mtlkit.recipe_io.dump import plain
 from mtlkit.recipe_io.error_text import is_union
 from mtlkit.recipe_io.layers import EXTENDS
-from mtlkit.recipe_io.structuring import Field, options_of
+from mtlkit.recipe_io.structuring import Field, default_of, options_of
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -140,10 +140,8 @@ class _Writer:
         # a reference allows no other keyword, and the rule must not replace one of the type
         separate = "$ref" in schema or set(schema) & set(rule)
         schema = {"allOf": [schema, dict(rule)]} if separate and rule else {**schema, **rule}
-        if field.default is not attrs.NOTHING:
-            default: Any = field.default
-            value = default.factory() if isinstance(default, attrs.Factory) else default  # type: ignore[arg-type]
-            schema["default"] = plain(value, self.catalog)
+        if (default := default_of(field)) is not attrs.NOTHING:
+            schema["default"] = plain(default, self.catalog)
         return schema
 
     def _type(self, kind: Any) -> Schema:

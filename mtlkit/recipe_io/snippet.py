@@ -1,6 +1,5 @@
 """The options of a component, as table rows and as YAML to paste into a recipe."""
 
-import re
 from typing import Any
 
 import attrs
@@ -10,7 +9,7 @@ from mtlkit.plugins.catalog import Catalog
 from mtlkit.plugins.families import FAMILIES
 from mtlkit.recipe_io.dump import dump_plain, plain, plain_text
 from mtlkit.recipe_io.error_text import expected
-from mtlkit.recipe_io.structuring import Field, options_of
+from mtlkit.recipe_io.structuring import Field, bound_of, default_of, options_of
 
 RECIPE_PATHS = {family.plural: family.recipe for family in FAMILIES if family.recipe}
 """The path in a recipe of a component of each family; an empty step is a list.
@@ -30,7 +29,7 @@ def snippet(catalog: Catalog, plural: str, name: str, component: type) -> str:
     value: Any = {type_key: name}
     for key, field in options_of(component).items():
         required = field.default is attrs.NOTHING
-        value[key] = f"<{expected(field.type)}>" if required else _plain_default(field, catalog)
+        value[key] = f"<{expected(field.type)}>" if required else plain(default_of(field), catalog)
     for step in reversed(RECIPE_PATHS[plural]):
         value = {step: value} if step else [value]
     return dump_plain(value)
@@ -38,25 +37,13 @@ def snippet(catalog: Catalog, plural: str, name: str, component: type) -> str:
 
 def _type(field: Field) -> str:
     """Return the bounds that a validator states, or else the type."""
-    try:
-        if field.validator is not None:
-            field.validator(None, field, object())
-    except ValueError as cause:
-        match = re.search(r"expected (.+?)(?:, got .*)?$", str(cause))
-        if match is not None:
-            empty = " or null" if type(None) in getattr(field.type, "__args__", ()) else ""
-            return f"{match[1]}{empty}"
-    except Exception:  # a validator may rely on the right type
+    bound = bound_of(field, object())
+    if bound is None:
         return expected(field.type)
-    return expected(field.type)
+    return bound + (" or null" if type(None) in getattr(field.type, "__args__", ()) else "")
 
 
 def _default(field: Field, catalog: Catalog) -> str:
     if field.default is attrs.NOTHING:
         return "required"
-    return f"default {plain_text(_plain_default(field, catalog))}"
-
-
-def _plain_default(field: Field, catalog: Catalog) -> Any:
-    default = field.default
-    return plain(default.factory() if isinstance(default, attrs.Factory) else default, catalog)  # type: ignore[arg-type,union-attr]
+    return f"default {plain_text(plain(default_of(field), catalog))}"

@@ -41,6 +41,14 @@ def options_of(kind: type) -> dict[str, Field]:
     return {field.alias or field.name: field for field in fields if field.init}
 
 
+def default_of(field: Field) -> Any:
+    """Return the default of an option; `attrs.NOTHING` if it has none without other options."""
+    default: Any = field.default
+    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
+        return attrs.NOTHING if default.takes_self else default.factory()
+    return default
+
+
 def new_converter(catalog: Catalog) -> cattrs.Converter:
     """Return a converter from YAML nodes to the values of a recipe; it raises `RefusedError`."""
     converter = cattrs.Converter(structure_fallback_factory=_unwritable)
@@ -76,9 +84,7 @@ def _typed(node: Node, kind: type, catalog: Catalog) -> Node:
     options = options_of(kind)
     pairs = []
     for key, written in node.value:
-        default: Any = options[key.value].default if key.value in options else None
-        if isinstance(default, attrs.Factory) and not default.takes_self:  # type: ignore[arg-type]
-            default = default.factory()
+        default = default_of(options[key.value]) if key.value in options else None
         by_override = isinstance(written, MappingNode) and not location(written).line
         if by_override and isinstance(default, Component) and entry(written, type_key) is None:
             name = catalog.registry_of(type(default)).name_of(type(default))
@@ -231,17 +237,11 @@ def _refused_by_validators(
     written = keys(node)
     whole = True
     for name, field in options.items():
-        default: Any = field.default
-        if name in values:
-            object.__setattr__(draft, field.name, values[name])
-        elif name in written or default is attrs.NOTHING:
-            whole = False
-        elif not isinstance(default, attrs.Factory):  # type: ignore[arg-type]
-            object.__setattr__(draft, field.name, default)
-        elif default.takes_self:
+        value = default_of(field) if name not in written else values.get(name, attrs.NOTHING)
+        if value is attrs.NOTHING:
             whole = False
         else:
-            object.__setattr__(draft, field.name, default.factory())
+            object.__setattr__(draft, field.name, value)
     for name, field in options.items():
         given = name in values or (whole and name not in written)
         if field.validator is None or field.converter is not None or not given:
@@ -274,15 +274,21 @@ def _by_validator(
 
 def _with_bound(field: Field, node: Node, refused: RefusedError) -> RefusedError:
     """Return the mistake of a wrong type with the validator's bound: 'a number above 0'."""
-    scalar = is_union(field.type) or field.type in (int, float, str)
-    if not scalar or not isinstance(node, ScalarNode) or field.validator is None:
-        return refused
+    if isinstance(node, ScalarNode) and (is_union(field.type) or field.type in (int, float, str)):
+        bound = bound_of(field, node.value)
+        if bound is not None:
+            return refuse(location(node), f"expected {bound}, got {describe(node)}")
+    return refused
+
+
+def bound_of(field: Field, wrong: object) -> str | None:
+    """Return what the validator of `field` expects in place of a `wrong` value, if it states it."""
     try:
-        field.validator(None, field, node.value)
+        if field.validator is not None:
+            field.validator(None, field, wrong)
     except ValueError as cause:
         match = re.search(r"expected (.+?)(?:, got .*|; did you mean .*)?$", str(cause))
-        if match is not None:
-            return refuse(location(node), f"expected {match[1]}, got {describe(node)}")
-    except Exception:  # the validator relies on the right type
-        return refused
-    return refused
+        return match and match[1]
+    except Exception:  # a validator may rely on the right type
+        return None
+    return None

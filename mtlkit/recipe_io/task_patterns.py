@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from yaml import MappingNode, Node, ScalarNode
 
+from mtlkit.errors import shortened
 from mtlkit.name_patterns import is_pattern, matching
 from mtlkit.recipe_io.layers import merge
 from mtlkit.recipe_io.source_location import Mistake, RefusedError
@@ -61,8 +62,7 @@ def _names(key: ScalarNode, labels: Callable[[], Sequence[str]]) -> Sequence[str
             "the labels of this data are known only when it is loaded; list them, as in "
             '"{age,gender}" or "label{1..40}"'
         )
-    shown = ", ".join(known[:10]) + (f", ... ({len(known)} in all)" if len(known) > 10 else "")
-    raise ValueError(f"matches none of the labels: {shown}")
+    raise ValueError(f"matches none of the labels: {shortened(known)}")
 
 
 def fold_equal(mistakes: Sequence[Mistake]) -> list[Mistake]:

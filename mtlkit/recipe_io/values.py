@@ -35,20 +35,6 @@ def register_values(converter: cattrs.Converter) -> None:
     register(_is_mapping, _mapping)
 
 
-def collect(parts: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
-    """Return the results of all parts; raise `RefusedError` with the mistakes of all of them."""
-    values: dict[str, Any] = {}
-    mistakes: list[Mistake] = []
-    for name, part in parts.items():
-        try:
-            values[name] = part()
-        except RefusedError as cause:
-            mistakes.extend(mistake.under(name) for mistake in cause.mistakes)
-    if mistakes:
-        raise RefusedError(mistakes)
-    return values
-
-
 def _has_choices(kind: Any) -> bool:
     return get_origin(kind) is Literal or (isinstance(kind, type) and issubclass(kind, Enum))
 
@@ -127,19 +113,28 @@ def _tuple(converter: cattrs.Converter, node: Node, kind: Any) -> tuple[Any, ...
         kinds = kinds[:1] * len(node.value)
     elif len(kinds) != len(node.value):
         raise refuse(location(node), f"expected {expected(kind)}, got a list of {len(node.value)}")
-    pairs = zip(node.value, kinds, strict=True)
-    parts = {str(index): _later(converter, *pair) for index, pair in enumerate(pairs)}
-    return tuple(collect(parts).values())
+    parts = enumerate(zip(node.value, kinds, strict=True))
+    return tuple(_collected(converter, {str(index): part for index, part in parts}).values())
 
 
 def _mapping(converter: cattrs.Converter, node: Node, kind: Any) -> dict[str, Any]:
     if not isinstance(node, MappingNode):
         raise _wrong(node, kind)
     value_kind = get_args(kind)[1]
-    return collect(
-        {key: _later(converter, value, value_kind) for key, value in entries(node).items()}
-    )
+    return _collected(converter, {k: (value, value_kind) for k, value in entries(node).items()})
 
 
-def _later(converter: cattrs.Converter, node: Node, kind: Any) -> Callable[[], Any]:
-    return lambda: converter.structure(node, kind)
+def _collected(
+    converter: cattrs.Converter, parts: Mapping[str, tuple[Node, Any]]
+) -> dict[str, Any]:
+    """Return the values of nodes and their kinds; `RefusedError` has the mistakes of all parts."""
+    values: dict[str, Any] = {}
+    mistakes: list[Mistake] = []
+    for name, (node, kind) in parts.items():
+        try:
+            values[name] = converter.structure(node, kind)
+        except RefusedError as cause:
+            mistakes.extend(mistake.under(name) for mistake in cause.mistakes)
+    if mistakes:
+        raise RefusedError(mistakes)
+    return values

@@ -92,9 +92,8 @@ class _Loader(yaml.BaseLoader):
             self._grow(self._sizes[event.anchor], at)
             return super().compose_node(parent, index)
         if event.tag is not None:
-            self._mistake(
-                at, f"the tag {event.tag!r} is not allowed; components are named by `type`"
-            )
+            message = f"the tag {event.tag!r} is not allowed; components are named by `type`"
+            self._mistake(event.start_mark, message)
         if event.anchor is not None:  # PyYAML refuses an anchor that is defined again
             self.anchors.pop(event.anchor, None)
             self._sizes.pop(event.anchor, None)
@@ -115,36 +114,33 @@ class _Loader(yaml.BaseLoader):
     def _plain(self, node: ScalarNode) -> Plain:
         text: str = node.value
         if any("\ud800" <= character <= "\udfff" for character in text):
-            self._mistake(location(node), "a text with half of a surrogate pair is not Unicode")
+            self._mistake(node, "a text with half of a surrogate pair is not Unicode")
         if node.style:  # quoted or a block
             return text
         try:
             return resolve(text)
         except ValueError as cause:
-            self._mistake(location(node), str(cause))
+            self._mistake(node, str(cause))
             return None
 
     def _unique(self, pairs: list[tuple[Node, Node]]) -> list[Pair]:
         unique: dict[str, Pair] = {}
         for key, value in pairs:
             if not isinstance(key, ScalarNode):
-                self._mistake(location(key), "expected a name as the key, got a collection")
+                self._mistake(key, "expected a name as the key, got a collection")
             elif not isinstance(key.value, str):
-                self._mistake(
-                    location(key),
-                    f"expected a name as the key, got {key.value!r}; put it in quotes",
-                )
+                message = f"expected a name as the key, got {key.value!r}; put it in quotes"
+                self._mistake(key, message)
             elif key.value == "<<" and not key.style:
                 self._mistake(
-                    location(key),
+                    key,
                     "merge keys (<<) are not part of YAML 1.2; repeat the values, or put them in a "
                     "recipe that this one `extends`",
                 )
             elif key.value in unique:
                 first = location(unique[key.value][0])
-                self._mistake(
-                    location(key), f"the key {key.value!r} occurs twice, first at {first}; keep one"
-                )
+                message = f"the key {key.value!r} occurs twice, first at {first}; keep one"
+                self._mistake(key, message)
             else:
                 unique[key.value] = (key, value)
         return list(unique.values())
@@ -154,8 +150,8 @@ class _Loader(yaml.BaseLoader):
         if self._nodes > MAX_NODES:
             raise refuse(at, f"expected at most {MAX_NODES} values, aliases expanded")
 
-    def _mistake(self, at: SourceLocation, message: str) -> None:
-        self.mistakes.append(Mistake(at, message))
+    def _mistake(self, at: Node | yaml.Mark, message: str) -> None:
+        self.mistakes.append(Mistake(location(at), message))
 
 
 def resolve(text: str) -> Plain:

@@ -7,8 +7,7 @@ from torch import Tensor
 
 from mtlkit.assembly import Assembly, encode_targets
 from mtlkit.data.dataset import Data
-from mtlkit.data.label_columns import shortened
-from mtlkit.errors import DataError
+from mtlkit.errors import DataError, shortened
 from mtlkit.model import MultiTaskModel
 from mtlkit.targets.base import Target
 from mtlkit.targets.codes import CodedTarget

@@ -27,6 +27,7 @@ from mtlkit.plugins.observers import Observers
 from mtlkit.plugins.run_events import Evaluated, RunInfo
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io import load_recipe
+from mtlkit.recipe_io.structuring import default_of
 from mtlkit.report.evaluation import Evaluation, evaluation_to_json
 from mtlkit.report.numbers import duration
 from mtlkit.routers.shared import Shared
@@ -132,9 +133,18 @@ def evaluate_trained(
     observers = observers or Observers()
     observers.notify(event)
     sections = tuple(section for result in results for section in result.sections)
+    facts = _facts(recipe, model, data, status, device)
+    if notes := read_provenance(folder).get("notes"):  # printed at the start of the run
+        facts["notes"] = "; ".join(notes)
     evaluation = Evaluation(
-        facts=_facts(recipe, model, data, status, device) | _notes(folder),
-        budget=_budget(recipe, model, data, status),
+        facts=facts,
+        budget={  # the cost of the metrics, which a fair comparison of runs needs
+            "parameters": float(_parameters(model)),
+            "training samples": float(len(data.train)),
+            "epochs": event.epoch,
+            "steps": float(status.step),
+            "seconds": status.seconds,
+        },
         headlines=tuple(name for result in results for name in result.headlines),
         metrics=metrics,
         scales={name: scale for result in results for name, scale in result.scales.items()},
@@ -203,23 +213,11 @@ def _epochs(recipe: Recipe, data: Data, status: Status) -> float:
     return status.step / batch_order(recipe, source_of(data.train)).per_epoch
 
 
-def _budget(
-    recipe: Recipe, model: MultiTaskModel, data: Data, status: Status
-) -> Mapping[str, float]:
-    """Return the cost of the metrics, which a fair comparison of runs needs."""
-    return {
-        "parameters": float(_parameters(model)),
-        "training samples": float(len(data.train)),
-        "epochs": _epochs(recipe, data, status),
-        "steps": float(status.step),
-        "seconds": status.seconds,
-    }
-
-
 def _facts(
     recipe: Recipe, model: MultiTaskModel, data: Data, status: Status, device: torch.device
 ) -> dict[str, str]:
     """Return the setup of the run as text for readers."""
+    ops = "".join(f", {op} by {name}" for op, name in recipe.train.ops.items())
     tasks = "task" if len(recipe.tasks) == 1 else f"tasks ({', '.join(recipe.tasks)})"
     facts = {
         "model": f"{type(recipe.backbone).__name__} with {len(recipe.tasks)} {tasks}",
@@ -236,23 +234,13 @@ def _facts(
         "weighting": described(recipe.weighting),
         "optimizer": f"{described(recipe.optimizer)}; {described(recipe.schedule)}",
         "training": f"{_epochs(recipe, data, status):g} epochs of batches of {recipe.train.batch}, "
-        f"{recipe.train.precision}, seed {recipe.seed}{_chosen(recipe.train.ops)}",
+        f"{recipe.train.precision}, seed {recipe.seed}{ops}",
         "parameters": f"{_parameters(model):,}",
         "time": f"{duration(status.seconds)} on {device}",
     }
     if status.untrained:
         facts["parameters that no loss reaches"] = ", ".join(status.untrained)
     return facts
-
-
-def _notes(folder: RunFolder) -> dict[str, str]:
-    """Return the notes that were printed at the start of the run."""
-    notes = read_provenance(folder).get("notes", ())
-    return {"notes": "; ".join(notes)} if notes else {}
-
-
-def _chosen(ops: Mapping[str, str]) -> str:
-    return "".join(f", {op} by {name}" for op, name in ops.items())
 
 
 def described(value: object) -> str:
@@ -273,9 +261,7 @@ def described(value: object) -> str:
     words = [type(value).__name__]
     for field in attrs.fields(type(value)):
         option = getattr(value, field.name)
-        default = field.default
-        if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
-            default = default.factory()
+        default = default_of(field)
         if option is True and default is False:
             words.append(field.name)
         elif option != default:

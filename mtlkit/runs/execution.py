@@ -1,5 +1,6 @@
 """The work of a session: load the data, assemble and train the network, evaluate it."""
 
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -8,26 +9,53 @@ import torch
 from mtlkit.assembly import Assembly, assembly_of
 from mtlkit.backbones.base import BackboneModule
 from mtlkit.data.dataset import Data
+from mtlkit.data.source import Loading
 from mtlkit.errors import RunError, error_text
 from mtlkit.model import MultiTaskModel, assemble
-from mtlkit.runs.batch_norm_check import check_batch_norm
+from mtlkit.plugins.catalog import Catalog
+from mtlkit.plugins.observers import Observers
+from mtlkit.plugins.run_events import RunInfo
+from mtlkit.recipe import Recipe
 from mtlkit.runs.encoded_splits import encoded_splits, fit_heads
 from mtlkit.runs.evaluate import evaluate_trained
-from mtlkit.runs.first_samples import check_first_samples
+from mtlkit.runs.first_samples import check_batch_norm, check_first_samples
 from mtlkit.runs.log_pictures import log_pictures
 from mtlkit.runs.logs import log_checksums
 from mtlkit.runs.prediction.saved_model import allocation_errors, save_model
 from mtlkit.runs.resume_checks import check_data, check_logs, check_warm_start
 from mtlkit.runs.run_data import load_on_ranks
-from mtlkit.runs.run_session import RunSession
 from mtlkit.runs.storage.folder import RunFolder, State, Status, read_json, write_json
 from mtlkit.runs.storage.numerics import changed_arithmetic
 from mtlkit.runs.warm_start import warm_start
 from mtlkit.training.checkpoint import Checkpoint, newest_checkpoint, tensors_of
 from mtlkit.training.context import TrainingContext
+from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.loop import Training
 from mtlkit.training.progress import Progress
 from mtlkit.training.sharding.whole_model import whole_model
+
+
+@attrs.frozen(eq=False)
+class RunSession:
+    """One uninterrupted part of a run: its folder, recipe, device, processes and observers."""
+
+    folder: RunFolder
+    recipe: Recipe
+    loading: Loading
+    device: torch.device
+    ranks: Ranks
+    beside: tuple[Path, ...]
+    report: bool  # whether to draw one at the end
+    catalog: Catalog
+    accept: tuple[str, ...] = ()  # kinds of changes since the start of the run
+    observers: Observers = attrs.field(init=False)
+
+    @observers.default
+    def _first_ranks_observers(self) -> Observers:
+        if not self.ranks.first:
+            return Observers()
+        run = RunInfo(folder=self.folder.path, recipe=self.recipe, device=str(self.device))
+        return Observers(self.catalog.manager, run)
 
 
 def execute(session: RunSession, progress: Progress) -> None:
@@ -110,7 +138,7 @@ def _begin(session: RunSession, data: Data, model: MultiTaskModel, progress: Pro
         if session.ranks.first:
             check_warm_start(session.folder, report, session.accept)
         progress.write(report.line())
-        facts["warm_start"] = report.facts()
+        facts["warm_start"] = attrs.asdict(report)
     if facts and session.ranks.first:
         path = session.folder.provenance
         write_json(path, {**read_json(path), **facts})

@@ -16,13 +16,12 @@ from mtlkit.plugins.catalog import Catalog, load_catalog
 from mtlkit.plugins.run_events import RunEnded, RunStarted
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io import dump_recipe, load_recipe
-from mtlkit.runs.execution import execute
+from mtlkit.runs.execution import RunSession, execute
 from mtlkit.runs.progress_display import shown
 from mtlkit.runs.report import read_records
 from mtlkit.runs.resume_checks import check_start, require_same_recipe
 from mtlkit.runs.run import Run
 from mtlkit.runs.run_data import with_stated_preprocessing
-from mtlkit.runs.run_session import RunSession
 from mtlkit.runs.storage.folder import (
     RunFolder,
     State,

@@ -95,9 +95,7 @@ def merge_runs(
                     f"labels and inputs; bring its data back, or train it anew"
                 )
         model = assemble(recipe.backbone.blank(), recipe.router, recipe.tasks, assembly)
-        start = None
-        if scale is not None:
-            start = _base_weights(recipes, base, weights[0], data)
+        start = None if scale is None else _base_weights(recipes, base, weights[0], data)
         model.load_state_dict(_merged(weights, start, scale))
         model.to(device)
         _recalculate(model, recipe, data, folder)

@@ -29,7 +29,7 @@ def shown(*, quiet: bool, to: TextIO | None = None) -> Progress:
     """
     if quiet:
         return Silence()
-    console = _console(to or sys.stderr)
+    console = Console(file=cast("IO[str]", _QuietOnFailure(to or sys.stderr)))
     return LiveProgress(console) if console.is_terminal else PlainProgress(console)
 
 
@@ -66,24 +66,12 @@ class _QuietOnFailure:
                 self._failed = True
 
 
-def _console(to: TextIO) -> Console:
-    return Console(file=cast("IO[str]", _QuietOnFailure(to)))
-
-
-def _means(standing: TrainingProgress) -> str:
-    """Return the columns of losses and weights; none before the first logged step."""
-    if not standing.losses:
-        return ""
-    return f"losses {folded_text(standing.losses)} | weights {folded_text(standing.weights)} | "
-
-
 class PlainProgress(Progress):
     """One line for each epoch, and one at least every ten seconds."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._next = time.monotonic() + PATIENCE
-        self._epoch = 0
         self._label = ""
 
     def loading(self, label: str, done: int, total: int) -> None:
@@ -94,9 +82,13 @@ class PlainProgress(Progress):
     def trained(self, standing: TrainingProgress) -> None:
         epoch_ended = standing.step % standing.steps_per_epoch == 0
         if epoch_ended or standing.step == standing.steps or time.monotonic() >= self._next:
+            means = ""  # before the first logged step
+            if standing.losses:
+                losses, weights = folded_text(standing.losses), folded_text(standing.weights)
+                means = f"losses {losses} | weights {weights} | "
             self.write(
                 f"epoch {standing.epoch}/{standing.epochs} step {standing.step}/{standing.steps} | "
-                f"{standing.samples_per_second:.0f} samples/s | {_means(standing)}"
+                f"{standing.samples_per_second:.0f} samples/s | {means}"
                 f"{duration(standing.seconds_left)} left"
             )
 
@@ -129,12 +121,14 @@ class LiveProgress(Progress):
     def _draw(self) -> Group:
         return Group(self._bars, self._table)
 
-    def loading(self, label: str, done: int, total: int) -> None:
-        self._advance(label, done, total, "")
+    def loading(self, label: str, done: int, total: int, rate: str = "") -> None:
+        if label not in self._tasks:
+            self._tasks[label] = self._bars.add_task(label, total=total, rate=rate)
+        self._bars.update(self._tasks[label], completed=done, total=total, rate=rate)
 
     def trained(self, standing: TrainingProgress) -> None:
         rate = f"{standing.samples_per_second:.0f} samples/s"
-        self._advance("training", standing.step, standing.steps, rate)
+        self.loading("training", standing.step, standing.steps, rate)
         # rebuild the table only when a step is logged, because the means change only then
         if standing.losses is not self._known:
             self._known = standing.losses
@@ -148,11 +142,6 @@ class LiveProgress(Progress):
 
     def close(self) -> None:
         self._live.stop()
-
-    def _advance(self, label: str, done: int, total: int, rate: str) -> None:
-        if label not in self._tasks:
-            self._tasks[label] = self._bars.add_task(label, total=total, rate=rate)
-        self._bars.update(self._tasks[label], completed=done, total=total, rate=rate)
 
 
 def _table(standing: TrainingProgress) -> Table:

@@ -5,26 +5,21 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from mtlkit.assembly import Assembly
+from mtlkit.checksums import checksum
 from mtlkit.data.dataset import Data
 from mtlkit.errors import DataError, RunError
 from mtlkit.plugins.catalog import Catalog
-from mtlkit.runs.prediction.saved_model import read_assembly, read_fingerprint, save_assembly
+from mtlkit.runs.prediction.saved_model import read_assembly, read_stored, save_assembly
 from mtlkit.runs.storage.changes import (
     Change,
     log_changes,
     rank_changes,
     recipe_changes,
-    recipe_checksum,
     record_changes,
     refuse_changes,
     version_changes,
 )
-from mtlkit.runs.storage.data_fingerprint import (
-    Fingerprint,
-    content_changes,
-    data_changes,
-    data_fingerprint,
-)
+from mtlkit.runs.storage.data_fingerprint import Fingerprint, data_changes, data_fingerprint
 from mtlkit.runs.storage.folder import RunFolder, read_json, stored_values
 from mtlkit.runs.warm_start import WarmStartReport
 from mtlkit.task import Task
@@ -50,7 +45,7 @@ def check_start(
     ]
     refuse_changes(folder, changes, accept)
     facts = {name: now[name] for name in ("components", "versions", "ranks")}
-    facts["recipe"] = recipe_checksum(folder.recipe.read_bytes())
+    facts["recipe"] = checksum([folder.recipe.read_bytes()])
     record_changes(folder, changes, _step(folder), **facts)
 
 
@@ -100,7 +95,7 @@ def check_data(
         refuse_changes(folder, changes, accept)
         record_changes(folder, changes, _step(folder))
         save_assembly(folder, assembly, now, data.preprocessing, catalog)
-    elif others := content_changes(read_fingerprint(folder), now):
+    elif others := data_changes(read_stored(folder)["data"], now, content=True):
         progress.write(
             f"warning: the values of the inputs differ from those that the run began with: "
             f"{', '.join(others)}; another version of a decoder can be the reason"
@@ -115,7 +110,7 @@ def changes_of_data(
 
 
 def _data_changes(folder: RunFolder, now: Fingerprint) -> list[Change]:
-    changed = data_changes(read_fingerprint(folder), now)
+    changed = data_changes(read_stored(folder)["data"], now)
     more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
     is_now = f"other {', '.join(changed[:SHOWN])}{more}"
     return [Change("data", "the data that the run began with", is_now)] if changed else []

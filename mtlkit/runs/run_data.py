@@ -3,8 +3,7 @@
 import os
 import shutil
 import socket
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -102,10 +101,8 @@ def _with_workers(recipe: Recipe, loading: Loading, processes: int) -> Loading:
     return attrs.evolve(loading, workers=workers)
 
 
-@contextmanager
-def shared_folder() -> Iterator[str]:
-    """Yield the path of a new folder, in memory if there is room, and remove it on exit."""
+def shared_folder() -> TemporaryDirectory[str]:
+    """Return a new temporary folder, in memory if there is room."""
     memory = Path("/dev/shm")
     fits = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free >= memory_limit("auto")
-    with TemporaryDirectory(prefix="mtlkit-", dir=memory if fits else None) as folder:
-        yield folder
+    return TemporaryDirectory(prefix="mtlkit-", dir=memory if fits else None)

@@ -1,14 +1,11 @@
 """A start from the weights of another run."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.assembly import Assembly
 from mtlkit.callbacks.parameter_selection import select_tensors
 from mtlkit.errors import AssemblyError, RunError
 from mtlkit.features.inputs import described_inputs
@@ -56,10 +53,6 @@ class WarmStartReport:
         text = f"warm start from {self.run}: {len(self.taken)} of {total} tensors of {parts}"
         return "; ".join([text, *notes])
 
-    def facts(self) -> Mapping[str, Any]:
-        """Return the report as JSON values."""
-        return attrs.asdict(self)
-
 
 def warm_start(
     model: MultiTaskModel, options: WarmStart, base: Path, catalog: Catalog
@@ -91,6 +84,8 @@ def warm_start(
     whole = {name: _shape(current[name], shards.get(name)) for name in names}
     shapes = [name for name in names if saved.shape(name) != whole[name]]
     taken = [name for name in names if name not in shapes]
+    inputs = model.assembly.inputs
+    now, before = described_inputs(inputs), described_inputs(then.inputs)
     report = WarmStartReport(
         run=str(options.run),
         weights=folder.status().checksums[folder.model.name],
@@ -99,7 +94,7 @@ def warm_start(
         missing=tuple(missing),
         other_shape=tuple(shapes),
         other_classes=tuple(classes),
-        other_inputs=_other_inputs(then, model.assembly),
+        other_inputs=f"inputs are {now}, there {before}" if then.inputs != inputs else "",
     )
     if not taken:
         raise AssemblyError(
@@ -114,10 +109,3 @@ def warm_start(
 def _shape(current: Tensor, shard: RowShard | None) -> torch.Size:
     """Return the shape of the whole tensor, of which this process may hold some rows."""
     return current.shape if shard is None else torch.Size((shard.total, *current.shape[1:]))
-
-
-def _other_inputs(then: Assembly, now: Assembly) -> str:
-    """Return how the inputs differ, or an empty text."""
-    if then.inputs == now.inputs:
-        return ""
-    return f"inputs are {described_inputs(now.inputs)}, there {described_inputs(then.inputs)}"

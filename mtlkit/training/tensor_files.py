@@ -79,13 +79,15 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
             file.write(content)
             waiting.append(content)
             if not lasting:  # so that one copy is in memory at a time
-                digest.add_all(waiting)
+                for part in waiting:
+                    digest.update(part)
                 waiting.clear()
         file.flush()
         synced = pool.submit(os.fsync, file.fileno()) if size > LARGE else None
-        digest.add_all(waiting)
+        for part in waiting:
+            digest.update(part)
         os.fsync(file.fileno()) if synced is None else synced.result()
-    return digest.value()
+    return digest.hexdigest()
 
 
 def _contents(

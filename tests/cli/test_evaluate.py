@@ -15,12 +15,12 @@ from PIL import Image
 
 import mtlkit
 import mtlkit.plugins.catalog
+from mtlkit.checksums import checksum
 from mtlkit.cli import main
 from mtlkit.data import RandomSplit
 from mtlkit.errors import RunError
 from mtlkit.plugins.command_options import RUN_FILES
 from mtlkit.runs.evaluate import described
-from mtlkit.runs.storage.changes import recipe_checksum
 from mtlkit.runs.storage.folder import RunFolder, State, read_json, write_json
 
 
@@ -213,7 +213,7 @@ def other_data(home):
     recipe = RunFolder(home / "one").recipe
     recipe.write_text(recipe.read_text().replace(str(_original(recipe)), str(home / "pictures")))
     provenance = read_json(RunFolder(home / "one").provenance)
-    provenance["recipe"] = recipe_checksum(recipe.read_bytes())
+    provenance["recipe"] = checksum([recipe.read_bytes()])
     write_json(RunFolder(home / "one").provenance, provenance)
     return home / "one", (
         "the data is not what the model was trained on: it had 2 classes of 'who', now 2, "

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
+from mtlkit.checksums import checksum
 from mtlkit.cli import COMMANDS
-from mtlkit.runs.storage.changes import recipe_checksum
 from mtlkit.runs.storage.folder import write_json
 
 HEAVY = ("torch", "timm", "numpy", "matplotlib", "PIL", "yaml", "cattrs", "rich", "jinja2")
@@ -61,7 +61,7 @@ def test_help_imports_nothing_heavy(command):
 def test_listing_runs_imports_nothing_heavy(tmp_path):
     (tmp_path / "recipe.yaml").write_text("seed: 3\nweighting: {type: equal}\n")
     recipe = (tmp_path / "recipe.yaml").read_bytes()
-    write_json(tmp_path / "provenance.json", {"recipe": recipe_checksum(recipe)})
+    write_json(tmp_path / "provenance.json", {"recipe": checksum([recipe])})
     evaluation = {"format": 1, "metrics": {"a": 1.5}, "headlines": ["a"]}
     write_json(tmp_path / "evaluation.json", evaluation)
     code, modules, out = modules_of("runs", str(tmp_path))

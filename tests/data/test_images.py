@@ -15,7 +15,6 @@ from mtlkit.data import Categorical, Images, Loading, RandomSplit
 from mtlkit.errors import DataError
 from mtlkit.runs.storage.data_fingerprint import (
     CONTENT,
-    content_changes,
     data_changes,
     data_fingerprint,
 )
@@ -409,6 +408,8 @@ def test_a_run_resumes_with_another_limit_of_memory(faces):
     for memory in (1, 0):
         data = load(faces, memory=memory)
         prints.append(data_fingerprint(data, tasks, assembly_of(data, tasks)))
-    assert data_changes(*prints) == content_changes(*prints) == []
+    assert data_changes(*prints) == data_changes(*prints, content=True) == []
     changed = {name: {**parts, CONTENT: "other"} for name, parts in prints[0].items()}
-    assert content_changes(prints[0], changed) == [f"{CONTENT} of {name}" for name in changed]
+    assert data_changes(prints[0], changed, content=True) == [
+        f"{CONTENT} of {name}" for name in changed
+    ]

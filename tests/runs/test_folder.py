@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from mtlkit.errors import RunError
-from mtlkit.runs.prediction.saved_model import read_assembly, read_fingerprint, read_preprocessing
+from mtlkit.runs.prediction.saved_model import read_assembly, read_stored
 from mtlkit.runs.storage.folder import (
     RunFolder,
     State,
@@ -138,6 +138,6 @@ def test_an_assembly_without_a_key_names_the_key_and_the_way_out(tmp_path, key):
     folder = RunFolder(tmp_path)
     values = {"inputs": {}, "targets": {}, "data": {}, "preprocessing": {}}
     write_json(folder.assembly, {name: value for name, value in values.items() if name != key})
-    for read in (read_fingerprint, read_preprocessing, partial(read_assembly, catalog=None)):
+    for read in (read_stored, partial(read_assembly, catalog=None)):
         with pytest.raises(RunError, match=f"assembly.json: got no key '{key}'.*train the run"):
             read(folder)

@@ -123,15 +123,12 @@ def examined(
         for rival in installed
         if rival.namespace == plugin.namespace and rival != plugin
     ]
-    obstacle = incompatible(plugin)
-    if obstacle is not None:
+    if (obstacle := incompatible(plugin)) is not None:
         finding.problems.append(obstacle)
     if plugin.damage:
         finding.problems.append(plugin.damage)
         return finding
-    problems, notes = _requirements(plugin.distribution)
-    finding.problems += problems
-    finding.notes += notes
+    _examine_requirements(finding)
     if not finding.problems:
         _load_apart(finding, timeout)
     return finding
@@ -173,32 +170,32 @@ def _load_apart(finding: PluginDiagnosis, timeout: float) -> None:
     finding.problems += [f"its command {name!r} is hidden by mtlkit's own" for name in hidden]
 
 
-def _requirements(distribution: str) -> tuple[list[str], list[str]]:
-    """Return missing requirements of the distribution: problems, and notes for its extras."""
-    problems, missing_extras = [], dict[str, list[str]]()
-    installed = importlib.metadata.distribution(distribution)
+def _examine_requirements(finding: PluginDiagnosis) -> None:
+    """Add the missing requirements of the distribution: problems, and notes for its extras."""
+    missing_extras: dict[str, list[str]] = {}
+    installed = importlib.metadata.distribution(finding.plugin.distribution)
     extras = installed.metadata.get_all("Provides-Extra") or []
     for text in installed.requires or []:
         try:
             requirement = Requirement(text)
         except InvalidRequirement as cause:
-            problems.append(f"its metadata has an invalid requirement: {error_text(cause)}")
+            problem = f"its metadata has an invalid requirement: {error_text(cause)}"
+            finding.problems.append(problem)
             continue
         unmet = _unmet(requirement)
         if unmet is None:
             continue
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-            problems.append(f"needs {unmet}; run `pip install '{_plain(requirement)}'`")
+            finding.problems.append(f"needs {unmet}; run `pip install '{_plain(requirement)}'`")
             continue
         for extra in extras:
             if requirement.marker.evaluate({"extra": extra}):
                 missing_extras.setdefault(extra, []).append(unmet)
-    notes = [
+    finding.notes += [
         f"the extra {extra!r} is not installed ({', '.join(missing)}); "
-        f"`pip install '{distribution}[{extra}]'` adds it"
+        f"`pip install '{finding.plugin.distribution}[{extra}]'` adds it"
         for extra, missing in missing_extras.items()
     ]
-    return problems, notes
 
 
 def _unmet(requirement: Requirement) -> str | None:

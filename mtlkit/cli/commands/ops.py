@@ -143,8 +143,6 @@ def tune(
     from mtlkit.ops.dispatch.timing import Sizes
     from mtlkit.ops.tune import tuned
 
-    if not out.absolute().parent.is_dir():
-        raise MtlkitError(f"--out {out}: the folder {out.parent} does not exist; create it first")
     if device == "cuda" and not torch.cuda.is_available():
         raise ImplementationError("--device cuda: torch finds no GPU here")
 

@@ -27,37 +27,30 @@ class ScaffoldExample:
     summary: str
 
 
-EXAMPLES = (
-    ScaffoldExample("backbones", "small_conv", "SmallConv", "small-conv", "two convolutions"),
-    ScaffoldExample("adapters", "spread", "Spread", "spread", "the spread over the pixels"),
-    ScaffoldExample(
-        "heads", "cosine", "CosineClassifier", "cosine", "classes by the cosine of an angle"
-    ),
-    ScaffoldExample(
-        "heads", "charbonnier", "Charbonnier", "charbonnier", "numbers of pixels, robustly"
-    ),
-    ScaffoldExample(
-        "heads", "label_margins", "LabelMargins", "label-margins", "several labels by a margin"
-    ),
-    ScaffoldExample("metrics", "within", "Within", "within", "the fraction within a tolerance"),
-    ScaffoldExample("routers", "adapters", "Adapters", "adapters", "a small layer for each task"),
-    ScaffoldExample("branches", "scaled", "Scaled", "scaled", "features scaled for each group"),
-    ScaffoldExample(
-        "weightings", "discount", "Discount", "discount", "less for each later side task"
-    ),
-    ScaffoldExample("data", "stripes", "Stripes", "stripes", "drawn images of stripes"),
-    ScaffoldExample("data", "balls", "Balls", "balls", "drawn balls with labels of pixels"),
-    ScaffoldExample("targets", "angle", "Angle", "angle", "an angle in degrees"),
-    ScaffoldExample("transforms", "shift", "Shift", "shift", "the frame moved by a few pixels"),
-    ScaffoldExample("optimizers", "rmsprop", "RMSprop", "rmsprop", "by the root mean square"),
-    ScaffoldExample("schedules", "polynomial", "Polynomial", "polynomial", "falls to 0 by a power"),
-    ScaffoldExample("callbacks", "lookahead", "Lookahead", "lookahead", "weights pulled back"),
-    ScaffoldExample(
-        "evaluators", "calibration", "Calibration", "calibration", "confidence less accuracy"
-    ),
-    ScaffoldExample("loggers", "csv_lines", "CSVLines", "csv", "losses and weights as a table"),
-    ScaffoldExample("ops", "hinge", "HINGE", "hinge", "the squared hinge of each row"),
-    ScaffoldExample("implementations", "by_rows", "BY_ROWS", "by-rows", "a few rows at a time"),
+EXAMPLES = tuple(
+    ScaffoldExample(*words)
+    for words in (
+        ("backbones", "small_conv", "SmallConv", "small-conv", "two convolutions"),
+        ("adapters", "spread", "Spread", "spread", "the spread over the pixels"),
+        ("heads", "cosine", "CosineClassifier", "cosine", "classes by the cosine of an angle"),
+        ("heads", "charbonnier", "Charbonnier", "charbonnier", "numbers of pixels, robustly"),
+        ("heads", "label_margins", "LabelMargins", "label-margins", "several labels by a margin"),
+        ("metrics", "within", "Within", "within", "the fraction within a tolerance"),
+        ("routers", "adapters", "Adapters", "adapters", "a small layer for each task"),
+        ("branches", "scaled", "Scaled", "scaled", "features scaled for each group"),
+        ("weightings", "discount", "Discount", "discount", "less for each later side task"),
+        ("data", "stripes", "Stripes", "stripes", "drawn images of stripes"),
+        ("data", "balls", "Balls", "balls", "drawn balls with labels of pixels"),
+        ("targets", "angle", "Angle", "angle", "an angle in degrees"),
+        ("transforms", "shift", "Shift", "shift", "the frame moved by a few pixels"),
+        ("optimizers", "rmsprop", "RMSprop", "rmsprop", "by the root mean square"),
+        ("schedules", "polynomial", "Polynomial", "polynomial", "falls to 0 by a power"),
+        ("callbacks", "lookahead", "Lookahead", "lookahead", "weights pulled back"),
+        ("evaluators", "calibration", "Calibration", "calibration", "confidence less accuracy"),
+        ("loggers", "csv_lines", "CSVLines", "csv", "losses and weights as a table"),
+        ("ops", "hinge", "HINGE", "hinge", "the squared hinge of each row"),
+        ("implementations", "by_rows", "BY_ROWS", "by-rows", "a few rows at a time"),
+    )
 )
 """Examples of each family; the template of each, and of its test, is named after the module."""
 

@@ -78,7 +78,14 @@ def why(name: str) -> None:
     installed = {plugin.namespace: plugin for plugin in installed_plugins()}
     records = {record.namespace: record for record in catalog.plugins}
     if name in records:
-        _print_plugin(catalog, records[name], installed[name])
+        record = records[name]
+        echo(f"plugin {name}: {record.status.value}")
+        echo(f"  from  {record.origin} ({record.origin.file})")
+        echo(f"  by    {_by(installed[name])}")
+        if record.reason:
+            echo(f"  since {record.reason}")
+        if record.status is PluginStatus.LOADED:
+            echo(f"  has   names: {len(list(_provided(catalog, record)))}; see `mtlkit plugins`")
     elif name in catalog.commands:
         command = catalog.commands[name]
         echo(f"command mtlkit {name}", f"  is    {command.target}")
@@ -91,16 +98,6 @@ def why(name: str) -> None:
         namespace, slash, _ = bare.partition("/")
         echo(f"  by    {_by(installed[namespace]) if slash else 'mtlkit itself'}")
         echo(f"  see   `mtlkit show {plural}/{bare}`")
-
-
-def _print_plugin(catalog: Catalog, record: PluginRecord, plugin: InstalledPlugin) -> None:
-    echo(f"plugin {record.namespace}: {record.status.value}")
-    echo(f"  from  {record.origin} ({record.origin.file})")
-    echo(f"  by    {_by(plugin)}")
-    if record.reason:
-        echo(f"  since {record.reason}")
-    if record.status is PluginStatus.LOADED:
-        echo(f"  has   names: {len(list(_provided(catalog, record)))}; see `mtlkit plugins`")
 
 
 def _by(plugin: InstalledPlugin) -> str:

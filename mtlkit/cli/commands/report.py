@@ -25,20 +25,16 @@ def report(run: Path, beside: tuple[Path, ...], out: Path | None) -> None:
     from mtlkit.runs.report import write_report
 
     study = StudyFolder(run)
-    if study.study.is_file():
-        _draw_study(study.path, study.report, beside, out)
+    if not study.study.is_file():
+        echo(f"report: {write_report(run, beside, out)}")
         return
-    echo(f"report: {write_report(run, beside, out)}")
-
-
-def _draw_study(study: Path, report: Path, beside: tuple[Path, ...], out: Path | None) -> None:
-    from mtlkit.comparison.report.write import write_reports
-
     if beside or out is not None:
         option = "--beside" if beside else "--out"
         raise click.UsageError(
-            f"{option} is for runs, and {study} is a study, whose reports lie in it; two studies "
-            f"are set side by side by `mtlkit compare {study} OTHER`"
+            f"{option} is for runs, and {run} is a study, whose reports lie in it; two studies "
+            f"are set side by side by `mtlkit compare {run} OTHER`"
         )
-    write_reports(study, current_catalog())
-    echo(f"report: {report}")
+    from mtlkit.comparison.report.write import write_reports
+
+    write_reports(run, current_catalog())
+    echo(f"report: {study.report}")

@@ -6,7 +6,7 @@ import click
 
 from mtlkit.cli import current_catalog
 from mtlkit.cli.commands.train import print_files
-from mtlkit.cli.options import accept_option, beside_option, quiet_option
+from mtlkit.cli.options import beside_option, quiet_option
 from mtlkit.plugins.command_options import cache_option
 
 
@@ -14,7 +14,12 @@ from mtlkit.plugins.command_options import cache_option
 @click.argument("run", type=click.Path(path_type=Path))
 @beside_option
 @cache_option
-@accept_option
+@click.option(
+    "--accept",
+    multiple=True,
+    type=click.Choice(("recipe", "versions", "ranks", "data", "log")),
+    help="Continue although this changed since the run began, and record it; may be repeated.",
+)
 @quiet_option
 def resume(
     run: Path, beside: tuple[Path, ...], cache: Path, accept: tuple[str, ...], quiet: bool

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from itertools import chain
+from typing import Any, TypeVar
 
 import attrs
 
@@ -32,18 +33,8 @@ class DecoderPool:
         if not self._threads:
             self._threads.append(ThreadPoolExecutor(self.workers, "decoder"))
         chunks = [items[start : start + size] for start in range(0, len(items), size)]
-        tasks = [
-            self._threads[0].submit(lambda part: [function(item) for item in part], chunk)
-            for chunk in chunks
-        ]
-        try:
-            return [result for task in tasks for result in task.result()]
-        finally:
-            for task in tasks:
-                task.cancel()
+        parts = self._threads[0].map(lambda chunk: [function(item) for item in chunk], chunks)
+        return list(chain.from_iterable(parts))
 
-    def __getstate__(self) -> int:
-        return self.workers
-
-    def __setstate__(self, workers: int) -> None:
-        self.__init__(workers)  # type: ignore[misc]
+    def __reduce__(self) -> tuple[Any, ...]:
+        return DecoderPool, (self.workers,)

@@ -3,11 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from mtlkit.data.label_columns import shortened
 from mtlkit.data.listing.image_listing import Fault
-
-SHOWN = 10
-"""Number of files that a message lists before it counts the rest."""
+from mtlkit.errors import SHOWN, shortened
 
 
 def fault_report(faults: Sequence[Fault], total: int, folder: Path) -> list[str]:

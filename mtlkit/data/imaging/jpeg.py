@@ -75,14 +75,10 @@ def _header(content: bytes) -> tuple[bytes, Size] | None:
 def _rotated(content: bytes) -> bool:
     """Return whether Pillow turns the image, or cannot tell because the file is damaged."""
     try:
-        return _orientation(content) != 1
+        with Image.open(io.BytesIO(content), formats=("JPEG",)) as image:
+            return bool(image.getexif().get(ExifTags.Base.Orientation, 1) != 1)
     except (OSError, SyntaxError, ValueError):
         return True
-
-
-def _orientation(content: bytes) -> int:
-    with Image.open(io.BytesIO(content), formats=("JPEG",)) as image:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
 
 
 def decode_jpeg(

@@ -111,28 +111,25 @@ class StoredMaps:
         return torch.stack(self.pool.map(self._read, index.tolist()))
 
     def _read(self, position: int) -> Tensor:
-        return read_map(self.paths[position], self.images[position], self.config, self.size)
-
-
-def read_map(path: Path, image: Path, config: LabelMaps, size: tuple[int, int]) -> Tensor:
-    """Return the label map of an `image`, resized to `size`; `DataError` names the file."""
-    values = _values(path)
-    if values.dtype.kind not in "iubf" or not values.size:
-        raise DataError(
-            f"{path}: got {values.dtype} of shape {values.shape}, expected one real number or more"
-        )
-    channels = 3 if config.normals else 1
-    if values.ndim == 2:
-        values = values[None]
-    if values.ndim != 3 or len(values) != channels:
-        expected = "3 channels first, (3, H, W)" if config.normals else "one channel"
-        raise DataError(f"{path}: got labels of shape {values.shape}, expected {expected}")
-    labels = _labels(path, values, config)
-    if labels.shape[1:] != size:
-        _require_aspect(path, image, *labels.shape[1:])
-        resized = F.interpolate(labels[None].double(), size=size, mode="nearest-exact")
-        labels = resized[0].to(labels.dtype)
-    return labels[0] if config.classes else labels
+        """Return one label map, resized to `size`; `DataError` names the file."""
+        path, config = self.paths[position], self.config
+        values = _values(path)
+        if values.dtype.kind not in "iubf" or not values.size:
+            raise DataError(
+                f"{path}: got {values.dtype} of shape {values.shape}, expected one real number or "
+                f"more"
+            )
+        if values.ndim == 2:
+            values = values[None]
+        if values.ndim != 3 or len(values) != (3 if config.normals else 1):
+            expected = "3 channels first, (3, H, W)" if config.normals else "one channel"
+            raise DataError(f"{path}: got labels of shape {values.shape}, expected {expected}")
+        labels = _labels(path, values, config)
+        if labels.shape[1:] != self.size:
+            _require_aspect(path, self.images[position], *labels.shape[1:])
+            resized = F.interpolate(labels[None].double(), size=self.size, mode="nearest-exact")
+            labels = resized[0].to(labels.dtype)
+        return labels[0] if config.classes else labels
 
 
 def _require_aspect(path: Path, image: Path, height: int, width: int) -> None:

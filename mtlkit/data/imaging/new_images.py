@@ -10,7 +10,6 @@ from mtlkit.data.imaging.decoder_pool import DecoderPool
 from mtlkit.data.imaging.decoding import StoredImages, read_images, threads
 from mtlkit.data.imaging.image_stores import FileStore
 from mtlkit.data.imaging.region_tables import RegionTable
-from mtlkit.data.label_columns import SHOWN
 from mtlkit.data.listing.image_listing import (
     NOT_UTF8,
     SUFFIXES,
@@ -21,7 +20,7 @@ from mtlkit.data.listing.image_listing import (
 )
 from mtlkit.data.listing.table_files import FILE, missing_file, new_rows
 from mtlkit.data.source import Loading
-from mtlkit.errors import DataError
+from mtlkit.errors import SHOWN, DataError
 from mtlkit.printable import MtlkitWarning
 from mtlkit.regular_files import is_file
 

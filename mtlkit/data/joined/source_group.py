@@ -11,8 +11,7 @@ from mtlkit.data.blocks import SampleBlocks
 from mtlkit.data.columns import Categorical
 from mtlkit.data.dataset import Data, Split
 from mtlkit.data.inputs import Inputs
-from mtlkit.data.joined.concat_columns import Parts, concat_column, targets_of
-from mtlkit.data.joined.concat_rows import ConcatInputs
+from mtlkit.data.joined.concatenation import ConcatInputs, Parts, concat_column, targets_of
 from mtlkit.data.source import DataSource, Loading
 from mtlkit.errors import DataError, did_you_mean
 from mtlkit.features.pretrained import PretrainedImages
@@ -156,8 +155,6 @@ def concat_data(loaded: Mapping[str, Data], label: str) -> Data:
     first = next(iter(loaded.values()))
     return Data(
         train=splits["train"],
-        validation=splits.get("validation"),
-        test=splits.get("test"),
         open_labels=frozenset[str]().union(*(data.open_labels for data in loaded.values())),
         mean=first.mean,
         std=first.std,
@@ -171,7 +168,7 @@ def concat_data(loaded: Mapping[str, Data], label: str) -> Data:
             for fact, value in data.summary.items()
         },
         notes=tuple(f"{name}: {note}" for name, data in loaded.items() for note in data.notes),
-    )
+    ).with_splits(splits)
 
 
 def _split(

@@ -54,19 +54,14 @@ def list_by_pattern(folder: Path, pattern: str, ignore: Sequence[str]) -> Listin
         if _ignored(name, ignore):
             continue
         match = expression.fullmatch(name)
-        image = PurePosixPath(name).suffix.lower() in SUFFIXES
-        if not is_utf8(name):
-            shown = escaped(name)
-            if image or match is not None:
-                faults.append(Fault(shown, NOT_UTF8))
-            else:
-                other.append(shown)
-        elif match is not None:
-            rows.append(Row(name, match.groupdict(), name))
-        elif image:
+        if match is None and PurePosixPath(name).suffix.lower() not in SUFFIXES:
+            other.append(escaped(name))
+        elif not is_utf8(name):
+            faults.append(Fault(escaped(name), NOT_UTF8))
+        elif match is None:
             faults.append(Fault(name, f"does not match the pattern {pattern!r}"))
         else:
-            other.append(name)
+            rows.append(Row(name, match.groupdict(), name))
     return Listing(rows, faults, other)
 
 

@@ -9,14 +9,11 @@ from pathlib import Path, PurePosixPath
 
 from mtlkit.atomic_files import reason_of
 from mtlkit.data.listing.image_listing import Row, escaped
-from mtlkit.errors import DataError, error_text
+from mtlkit.errors import SHOWN, DataError, error_text
 from mtlkit.regular_files import is_file, kind_of
 
 FILE = "file"
 """The column that names the file, relative to the folder of the images."""
-
-SHOWN = 10
-"""Number of columns that a message names."""
 
 LONGEST = 300
 """Number of characters of a decoder's reasons that a message shows."""

@@ -8,10 +8,9 @@ from pathlib import Path
 import attrs
 
 from mtlkit.atomic_files import remove_partial, replaced_file
+from mtlkit.data.memory_limit import GIB
 from mtlkit.data.random_access import RandomAccessFile
 from mtlkit.errors import DataError, error_text
-
-GIB = 1024**3
 
 
 @attrs.frozen

@@ -32,8 +32,6 @@ TEXTS = (".cls", ".txt")
 CHECKSUM = 32
 """Number of bytes before the Parquet file of a stored index: its checksum."""
 
-_PLACES = ("key", "first", "second")
-
 
 @attrs.frozen(eq=False)
 class ShardIndex:
@@ -98,12 +96,12 @@ def _to_table(index: ShardIndex) -> "pyarrow.Table":
     labels = {
         f"label {name}": pyarrow.array(v, pyarrow.string()) for name, v in index.labels.items()
     }
-    places = dict(zip(_PLACES, (index.keys, index.first, index.second), strict=True))
+    places = {"key": index.keys, "first": index.first, "second": index.second}
     return pyarrow.table({**places, **labels})
 
 
 def _from_table(table: "pyarrow.Table") -> ShardIndex:
-    key, first, second = (table[name] for name in _PLACES)
+    key, first, second = (table[name] for name in ("key", "first", "second"))
     labels = {
         name.removeprefix("label "): table[name].to_pylist() for name in table.column_names[3:]
     }

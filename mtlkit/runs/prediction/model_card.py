@@ -8,7 +8,6 @@ from pathlib import Path
 
 from mtlkit.checksums import file_checksum
 from mtlkit.features.inputs import InputSpec
-from mtlkit.report.evaluation import Evaluation
 from mtlkit.report.numbers import number
 from mtlkit.runs.prediction.predict import SavedModel
 from mtlkit.runs.report import read_evaluation
@@ -26,6 +25,7 @@ def model_card(
     """
     evaluation = read_evaluation(model.folder)
     metrics = [(name, number(value)) for name, value in evaluation.metrics.items()]
+    source = evaluation.facts.get("data", "its data source")
     parts = [
         f"# Model card: {model.folder.path.absolute().name}",
         evaluation.facts.get("model", "A multi-task network") + ", trained with mtlkit.",
@@ -33,7 +33,8 @@ def model_card(
         "## Facts\n\n" + card_table(("", ""), evaluation.facts.items()),
         "## Inputs\n\n" + card_table(("input", "form"), _inputs(model)),
         "## Outputs\n\n" + card_table(("task", "form"), _outputs(model)),
-        "## Intended use and limits\n\n" + _limits(evaluation),
+        f"## Intended use and limits\n\nThe metrics hold for samples like those of {source}. "
+        f"Measure other samples, and each group of people that a decision affects, before use.",
         "## Measured\n\n" + card_table(("metric", "value"), metrics),
         "## Versions\n\n" + card_table(("", ""), card_versions(model.folder)),
     ]
@@ -95,11 +96,3 @@ def _outputs(model: SavedModel) -> Iterator[tuple[str, str]]:
         names = target.classes or target.components
         unit = f" in {target.units}" if target.units else ""
         yield task, f"{target.noun}{unit}" + (f": {', '.join(names)}" if names else "")
-
-
-def _limits(evaluation: Evaluation) -> str:
-    source = evaluation.facts.get("data", "its data source")
-    return (
-        f"The metrics hold for samples like those of {source}. Measure other samples, and each "
-        f"group of people that a decision affects, before use."
-    )

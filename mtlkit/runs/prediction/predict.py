@@ -22,7 +22,7 @@ from mtlkit.plugins.catalog import Catalog, load_catalog
 from mtlkit.recipe import Recipe, Train
 from mtlkit.recipe_io import load_recipe
 from mtlkit.runs.prediction.predictions import SamplePredictions, joined, of_tasks
-from mtlkit.runs.prediction.saved_model import read_model, read_preprocessing
+from mtlkit.runs.prediction.saved_model import read_model, read_stored
 from mtlkit.runs.storage.folder import RunFolder, open_run
 from mtlkit.training.devices.device import chosen_device
 
@@ -124,7 +124,7 @@ def load_model(
         folder=folder,
         network=network,
         recipe=recipe,
-        preprocessing=read_preprocessing(folder),
+        preprocessing=read_stored(folder)["preprocessing"],
         catalog=catalog,
     )
 

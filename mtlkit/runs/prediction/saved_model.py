@@ -56,18 +56,6 @@ def save_assembly(
     )
 
 
-def read_fingerprint(folder: RunFolder) -> Fingerprint:
-    """Return the fingerprint of the data that the run began with."""
-    fingerprint: Fingerprint = _stored(folder)["data"]
-    return fingerprint
-
-
-def read_preprocessing(folder: RunFolder) -> Mapping[str, Any]:
-    """Return what the data source of the run fitted to the training samples."""
-    preprocessing: Mapping[str, Any] = _stored(folder)["preprocessing"]
-    return preprocessing
-
-
 def read_assembly(folder: RunFolder, catalog: Catalog) -> Assembly:
     """Return the assembly of the run's model.
 
@@ -81,14 +69,21 @@ def read_assembly(folder: RunFolder, catalog: Catalog) -> Assembly:
         return result
 
     converter.register_structure_hook(Target, target)
-    converter.register_structure_hook(InputSpecs, _inputs)
-    values = _stored(folder)
+
+    def inputs(values: dict[str, Any], _: Any) -> InputSpecs:
+        if "shape" in values and not isinstance(values["shape"], dict):
+            return converter.structure(values, InputSpec)
+        return {name: converter.structure(spec, InputSpec) for name, spec in values.items()}
+
+    converter.register_structure_hook(InputSpecs, inputs)
+    values = read_stored(folder)
     del values["data"], values["preprocessing"]
     with stored_values(folder.assembly):
         return converter.structure(values, Assembly)
 
 
-def _stored(folder: RunFolder) -> dict[str, Any]:
+def read_stored(folder: RunFolder) -> dict[str, Any]:
+    """Return what `save_assembly` wrote; `RunError` if another version of mtlkit wrote less."""
     values = read_json(folder.assembly)
     missing = [key for key in ("inputs", "targets", "data", "preprocessing") if key not in values]
     if missing:
@@ -97,17 +92,6 @@ def _stored(folder: RunFolder) -> dict[str, Any]:
             f"train the run again, or use the version in {folder.provenance}"
         )
     return values
-
-
-def _inputs(values: dict[str, Any], _: Any) -> InputSpecs:
-    """Return the spec of the input, or of each input by name."""
-    if "shape" in values and not isinstance(values["shape"], dict):
-        return _input(values)
-    return {name: _input(spec) for name, spec in values.items()}
-
-
-def _input(values: dict[str, Any]) -> InputSpec:
-    return cattrs.Converter(forbid_extra_keys=True).structure(values, InputSpec)
 
 
 def save_model(folder: RunFolder, tensors: Mapping[str, Tensor]) -> str:

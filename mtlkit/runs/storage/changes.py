@@ -34,7 +34,7 @@ class Change:
 
 def recipe_changes(folder: RunFolder, provenance: Mapping[str, Any]) -> list[Change]:
     """Return the change of the text of the run's recipe, if there is one."""
-    now, was = recipe_checksum(folder.recipe.read_bytes()), provenance["recipe"]
+    now, was = checksum([folder.recipe.read_bytes()]), provenance["recipe"]
     if now == was:
         return []
     return [Change("recipe", f"the text with checksum {was[:8]} that the run began with",
@@ -48,11 +48,6 @@ def require_recipe(folder: RunFolder, provenance: Mapping[str, Any]) -> None:
             f"{folder.recipe}: was edited or damaged after the run began, expected the recipe of "
             f"the run; restore it from a copy"
         )
-
-
-def recipe_checksum(text: bytes) -> str:
-    """Return the checksum of the text of a recipe."""
-    return checksum([text])
 
 
 def version_changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:

@@ -1,6 +1,6 @@
 """Fingerprint of a run's data, which detects data that changed between start and resumption."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -9,7 +9,9 @@ from torch import Tensor
 from mtlkit.assembly import Assembly, encode_targets
 from mtlkit.checksums import checksum
 from mtlkit.data.dataset import Data, Split
-from mtlkit.data.encoded_sizes import encoded_sizes
+from mtlkit.data.imaging.image_stores import EncodedSizes, Sizes
+from mtlkit.data.inputs import Inputs
+from mtlkit.data.joined.concatenation import ConcatInputs
 from mtlkit.data.transformed import source_of
 from mtlkit.task import Task
 
@@ -50,26 +52,17 @@ def data_fingerprint(data: Data, tasks: Mapping[str, Task], assembly: Assembly) 
     }
 
 
-def data_changes(then: Fingerprint, now: Fingerprint) -> list[str]:
+def data_changes(then: Fingerprint, now: Fingerprint, *, content: bool = False) -> list[str]:
     """Return what differs between two fingerprints, except for the content of inputs.
+
+    With `content`, return the splits whose inputs have other values; see `CONTENT`. Inputs that are
+    in memory in one of the two alone, by its size, are not compared.
 
     >>> data_changes({"train": {"ids": "a", "inputs": "2 of"}}, {"train": {"ids": "b"}})
     ['ids of train', 'inputs of train']
     >>> data_changes({"train": {}, "test": {}}, {"train": {}})
     ['split test']
     """
-    return _changes(then, now, content=False)
-
-
-def content_changes(then: Fingerprint, now: Fingerprint) -> list[str]:
-    """Return the splits whose inputs have other values; see `CONTENT`.
-
-    Inputs that are in memory in one of the two alone, by its size, are not compared.
-    """
-    return _changes(then, now, content=True)
-
-
-def _changes(then: Fingerprint, now: Fingerprint, *, content: bool) -> list[str]:
     changes = []
     for split in {**then, **now}:
         if split not in then or split not in now:
@@ -96,6 +89,13 @@ def _inputs(split: Split) -> dict[str, str]:
     if sizes := list(encoded_sizes(source_of(split).inputs)):
         parts[SIZES] = checksum(part.astype("<i8").data for part in sizes)
     return parts
+
+
+def encoded_sizes(inputs: Inputs) -> Iterator[Sizes]:
+    """Yield the sizes (N,) of the samples of each part of `inputs` that has them."""
+    for part in inputs.parts if isinstance(inputs, ConcatInputs) else [inputs]:
+        if isinstance(part, EncodedSizes) and (sizes := part.encoded_sizes()) is not None:
+            yield sizes
 
 
 def _of(values: Any) -> str:

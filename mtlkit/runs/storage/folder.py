@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -56,6 +56,17 @@ class Status:
         return cls(state=State.RUNNING, pid=os.getpid(), host=socket.gethostname(), **facts)
 
 
+class FolderFile(property):
+    """The path of a file or subfolder, by its name, of an object with the `path` of a folder."""
+
+    def __init__(self, name: str, doc: str) -> None:
+        super().__init__(lambda folder: folder.path / name, doc=doc)
+
+    if TYPE_CHECKING:
+
+        def __get__(self, folder: Any, owner: Any = None) -> Path: ...  # type: ignore[override]
+
+
 @attrs.frozen
 class RunFolder:
     """Paths of a run's files, named by content.
@@ -66,60 +77,22 @@ class RunFolder:
 
     path: Path = attrs.field(converter=Path)
 
-    @property
-    def recipe(self) -> Path:
-        """The resolved recipe."""
-        return self.path / "recipe.yaml"
-
-    @property
-    def provenance(self) -> Path:
-        """Versions of the components, packages and platform of the run."""
-        return self.path / "provenance.json"
-
-    @property
-    def log(self) -> Path:
-        """Reproducible events, one JSON object per line."""
-        return self.path / "log.jsonl"
-
-    @property
-    def speed(self) -> Path:
-        """Speed events, one JSON object per line."""
-        return self.path / "speed.jsonl"
-
-    @property
-    def tensorboard(self) -> Path:
-        """Events for TensorBoard, if the recipe enables them."""
-        return self.path / "tensorboard"
-
-    @property
-    def checkpoints(self) -> Path:
-        """The folder of the newest checkpoints."""
-        return self.path / "checkpoints"
-
-    @property
-    def model(self) -> Path:
-        """The weights of the trained model."""
-        return self.path / "model.safetensors"
-
-    @property
-    def assembly(self) -> Path:
-        """Properties of the data that the model is built from, to rebuild it without the data."""
-        return self.path / "assembly.json"
-
-    @property
-    def evaluation(self) -> Path:
-        """Results of the evaluators."""
-        return self.path / "evaluation.json"
-
-    @property
-    def report(self) -> Path:
-        """Page that shows the evaluation."""
-        return self.path / "report.html"
-
-    @property
-    def status_file(self) -> Path:
-        """Status of the run."""
-        return self.path / "status.json"
+    recipe = FolderFile("recipe.yaml", "The resolved recipe.")
+    provenance = FolderFile(
+        "provenance.json", "Versions of the components, packages and platform of the run."
+    )
+    log = FolderFile("log.jsonl", "Reproducible events, one JSON object per line.")
+    speed = FolderFile("speed.jsonl", "Speed events, one JSON object per line.")
+    tensorboard = FolderFile("tensorboard", "Events for TensorBoard, if the recipe enables them.")
+    checkpoints = FolderFile("checkpoints", "The folder of the newest checkpoints.")
+    model = FolderFile("model.safetensors", "The weights of the trained model.")
+    assembly = FolderFile(
+        "assembly.json",
+        "Properties of the data that the model is built from, to rebuild it without the data.",
+    )
+    evaluation = FolderFile("evaluation.json", "Results of the evaluators.")
+    report = FolderFile("report.html", "Page that shows the evaluation.")
+    status_file = FolderFile("status.json", "Status of the run.")
 
     def status(self) -> Status:
         """Return the status of the run; raise `RunError` if the folder holds no run."""

@@ -71,12 +71,10 @@ def is_locked(path: Path) -> bool:
     """
     if not (path / LOCK).exists():
         return False
-    lock = FileLock(path / LOCK)
     try:
-        lock.acquire(timeout=0)
+        with FileLock(path / LOCK).acquire(timeout=0):
+            return False
     except Timeout:
         return True
     except OSError:
         return False
-    lock.release()
-    return False

@@ -60,18 +60,14 @@ def package_version(package: str) -> str:
         return "unknown"
 
 
-def _packages(then: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
-    for name in PACKAGES[2:]:  # a checkpoint has the version of torch
-        yield name, then[name], package_version(name)
-
-
 def changed_arithmetic(
     provenance: Mapping[str, Any], checkpoint: Checkpoint, device: torch.device
 ) -> str | None:
     """Return a warning that lists changes of torch, device and choice of ops, or None."""
+    versions = provenance["versions"]
     settings = (
         ("torch", checkpoint.torch, torch.__version__),
-        *_packages(provenance["versions"]),
+        *((name, versions[name], package_version(name)) for name in PACKAGES[2:]),
         ("the device", provenance["device"], device_name(device)),
         ("the choice of ops", provenance.get("ops", ""), environment_choices()),
     )

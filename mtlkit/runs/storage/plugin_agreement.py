@@ -4,12 +4,9 @@ from collections.abc import Sequence
 
 import torch
 
-from mtlkit.errors import RunError
+from mtlkit.errors import SHOWN, RunError
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.training.devices.ranks import Ranks
-
-SHOWN = 10
-"""Number of differences shown; one machine without a plugin causes many."""
 
 
 def require_same_plugins(catalog: Catalog, ranks: Ranks, device: torch.device) -> None:
@@ -20,7 +17,7 @@ def require_same_plugins(catalog: Catalog, ranks: Ranks, device: torch.device) -
     """
     texts = ranks.texts("\n".join(catalog.registered()), device)
     lines = differences([text.splitlines() for text in texts])
-    if lines:
+    if lines:  # one machine without a plugin causes many
         more = f"; and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
         raise RunError(
             f"the processes have different components: {'; '.join(lines[:SHOWN])}{more}. Install "

@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
+from mtlkit.checksums import checksum
 from mtlkit.ops.dispatch.choice import environment_choices
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io import dump_recipe, provenance
-from mtlkit.runs.storage.changes import recipe_checksum
 from mtlkit.runs.storage.numerics import PACKAGES, device_name, package_version
 from mtlkit.training.devices.cores import available_cores, free_threads
 
@@ -23,22 +23,18 @@ def provenance_of(
 
     `ranks` is the number of processes.
     """
+    threads = recipe.train.threads
+    if not isinstance(threads, int):  # one for each free core, at most PyTorch's own
+        threads = free_threads(min(torch.get_num_threads(), available_cores()))
     return {
-        "recipe": recipe_checksum(dump_recipe(recipe, catalog).encode()),
+        "recipe": checksum([dump_recipe(recipe, catalog).encode()]),
         "components": provenance(recipe, catalog),
         "versions": {name: package_version(name) for name in PACKAGES},
         "python": platform.python_version(),
         "platform": platform.platform(),
         "device": device_name(device),
         "ranks": ranks,
-        "threads": _threads(recipe.train.threads),
+        "threads": threads,
         "ops": environment_choices(),
         "base": str(base.resolve()),
     }
-
-
-def _threads(stated: int | str) -> int:
-    """Return the `stated` threads; for ``auto`` one for each free core, at most PyTorch's own."""
-    if isinstance(stated, int):
-        return stated
-    return free_threads(min(torch.get_num_threads(), available_cores()))

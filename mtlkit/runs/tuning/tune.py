@@ -22,7 +22,7 @@ from mtlkit.report.tuning import TrialPoint, draw_trials
 from mtlkit.runs.fit_once import fit_once, mean_ratio, validation_values
 from mtlkit.runs.progress_display import shown
 from mtlkit.runs.run_data import load_data
-from mtlkit.runs.storage.folder import RunFolder, read_json, write_json
+from mtlkit.runs.storage.folder import FolderFile, RunFolder, read_json, write_json
 from mtlkit.runs.tuning.search import Searched, Tried, propose, require_optuna
 from mtlkit.task_types import LossTerm, Role
 from mtlkit.training.devices.cores import refuse_too_many
@@ -77,20 +77,9 @@ class TuneResult:
         """The trial with the lowest score; requires at least one completed trial."""
         return self.scored[0][1]
 
-    @property
-    def recipe(self) -> Path:
-        """The recipe with the best weights."""
-        return self.path / "recipe.yaml"
-
-    @property
-    def picture(self) -> Path:
-        """The plot of the score over each weight."""
-        return self.path / "tuning.svg"
-
-    @property
-    def table(self) -> Path:
-        """All trials, one JSON object per line."""
-        return self.path / "trials.jsonl"
+    recipe = FolderFile("recipe.yaml", "The recipe with the best weights.")
+    picture = FolderFile("tuning.svg", "The plot of the score over each weight.")
+    table = FolderFile("trials.jsonl", "All trials, one JSON object per line.")
 
     def run(self, number: int) -> Path:
         """Return the folder of a trial's run, with its model and report."""
@@ -151,7 +140,8 @@ def tune(
     try:
         for number in range(search.trials):
             weights = _proposed(names, search, tuned)
-            progress.write(f"trial {number + 1} of {search.trials}: {_numbers(weights)}")
+            text = " ".join(f"{name} {value:.4g}" for name, value in weights.items())
+            progress.write(f"trial {number + 1} of {search.trials}: {text}")
             trial_recipe = attrs.evolve(recipe, weighting=Fixed(weights=weights))
             trial = WeightTrial(number=number, weights=weights)
             trial = _scored(
@@ -287,7 +277,3 @@ def _score_text(tuned: TuneResult, trial: WeightTrial) -> str:
         return f"trial {trial.number + 1} failed: {trial.reason}"
     best = tuned.scored[0][0]
     return f"trial {trial.number + 1}: score {trial.score:.4f}, best so far {best:.4f}"
-
-
-def _numbers(weights: Mapping[str, float]) -> str:
-    return " ".join(f"{name} {value:.4g}" for name, value in weights.items())

@@ -16,8 +16,8 @@ from mtlkit_face.data.recordio.source import FaceRecords, list_records
 from PIL import Image
 
 from mtlkit.data import Loading
-from mtlkit.data.encoded_sizes import encoded_sizes
 from mtlkit.plugins import DataError
+from mtlkit.runs.storage.data_fingerprint import encoded_sizes
 
 
 def silent(*_):

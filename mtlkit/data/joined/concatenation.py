@@ -1,19 +1,84 @@
-"""Columns of several sources as one: merged classes, and missing labels of the other sources."""
+"""Rows and columns of several sources as one; the labels of other sources are missing."""
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
+import attrs
 import torch
 from torch import Tensor
 
 from mtlkit.data.columns import Categorical, Column, Labels, Numeric
 from mtlkit.data.dataset import Split
-from mtlkit.data.joined.concat_rows import ConcatRows, MissingRows
+from mtlkit.data.inputs import Inputs, join_batches
 from mtlkit.errors import DataError
+from mtlkit.features.inputs import Batch
 from mtlkit.targets.base import Target
 from mtlkit.targets.class_label import ClassTarget
 from mtlkit.targets.number import NumberTarget
 from mtlkit.targets.rows import Rows
 from mtlkit.task_types import MISSING
+
+P = TypeVar("P", Rows, Inputs)
+
+
+@attrs.frozen(eq=False)
+class ConcatRows:
+    """The rows of all `parts`, one part after another, read on access.
+
+    >>> rows = ConcatRows((torch.tensor([3, 4]), torch.tensor([5])))
+    >>> rows[torch.tensor([2, 0])].tolist()
+    [5, 3]
+    """
+
+    parts: Sequence[Rows]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+    def __getitem__(self, index: Tensor, /) -> Tensor:
+        read = [(places, part[inner]) for places, part, inner in _by_part(self.parts, index)]
+        return _ordered("labels", [values for _, values in read], [places for places, _ in read])
+
+
+@attrs.frozen(eq=False)
+class ConcatInputs:
+    """The samples of all `parts`, one part after another, read on access."""
+
+    parts: Sequence[Inputs]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+    def __getitem__(self, index: Tensor, /) -> Batch:
+        read = [(places, part[inner]) for places, part, inner in _by_part(self.parts, index)]
+        places = [place for place, _ in read]
+        return join_batches(
+            lambda name, values: _ordered(name, values, places), [batch for _, batch in read]
+        )
+
+
+def _by_part(parts: Sequence[P], index: Tensor) -> list[tuple[Tensor, P, Tensor]]:
+    """Return places in `index`, the part that holds these rows, and their index in the part."""
+    ends = torch.tensor([len(part) for part in parts]).cumsum(0)
+    numbers = torch.bucketize(index, ends, right=True)
+    selected = []
+    for number in sorted(set(numbers.tolist())):
+        places = (numbers == number).nonzero().flatten()
+        start = int(ends[number]) - len(parts[number])
+        selected.append((places, parts[number], index[places] - start))
+    return selected
+
+
+def _ordered(name: str, values: Sequence[Tensor], places: Sequence[Tensor]) -> Tensor:
+    """Return the rows of `values` at their `places`."""
+    shapes = sorted({tuple(part.shape[1:]) for part in values})
+    if len(shapes) > 1:
+        raise DataError(
+            f"data.sources: {name}: got samples of shape {shapes[0]} and {shapes[1]} in one batch, "
+            f"expected one; pad or resize the samples of all sources to one size"
+        )
+    return torch.cat(list(values))[torch.cat(list(places)).argsort()]
+
 
 Parts = Mapping[str, Split]
 """The samples of each source in one split."""
@@ -60,14 +125,16 @@ def concat_column(label: str, target: Target, parts: Parts, examples: Mapping[st
     if isinstance(target, ClassTarget):
         codes = [_recoded(columns[name], target.names, len(part)) for name, part in parts.items()]
         return Categorical(torch.cat(codes), target.names)
-    like = examples[label][torch.tensor([0])][0]
-    rows = [
-        column.rows if column is not None else MissingRows(len(parts[source]), like, target.missing)
+    like = examples[label][torch.tensor([0])]
+    missing = torch.full_like(like, target.missing)  # expanded without a copy
+    rows: list[Rows] = [
+        missing.expand(len(parts[source]), *like.shape[1:]) if column is None else column.rows
         for source, column in columns.items()
     ]
-    if not all(isinstance(part, Tensor | MissingRows) for part in rows):
+    tensors = [part for part in rows if isinstance(part, Tensor)]
+    if len(tensors) < len(rows):
         return Labels(target, ConcatRows(rows))
-    values = torch.cat([part[torch.arange(len(part))] for part in rows])
+    values = torch.cat(tensors)
     if isinstance(target, NumberTarget):
         return Numeric(values, target.unit)
     return Labels(target, values)
