@@ -51,7 +51,7 @@ class Speed:
 
 @attrs.frozen(kw_only=True)
 class PictureEvent:
-    """WantedPictures of the trained model after the last step, as PNG by name."""
+    """Pictures of the trained model after the last step, as PNG by name."""
 
     step: int
     pictures: Mapping[str, bytes]
