@@ -18,11 +18,6 @@ class WantedPictures(Enum):
     FIGURES = "figures"  # charts
     ALL = "all"  # charts and images
 
-    @classmethod
-    def of(cls, *, figures: bool, images: bool) -> "WantedPictures":
-        """Return the kinds for two options."""
-        return cls.ALL if images else cls.FIGURES if figures else cls.NONE
-
 
 class LogWriter(ABC):
     """An open log; resuming a run truncates it to the step of the checkpoint."""
@@ -74,4 +69,6 @@ class PictureLogger(Logger):
 
     @property
     def pictures(self) -> WantedPictures:
-        return WantedPictures.of(figures=self.figures, images=self.images)
+        if self.images:
+            return WantedPictures.ALL
+        return WantedPictures.FIGURES if self.figures else WantedPictures.NONE

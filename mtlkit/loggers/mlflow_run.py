@@ -1,6 +1,5 @@
 """Events as a run of MLflow."""
 
-import io
 import re
 import time
 from collections.abc import Mapping
@@ -9,7 +8,7 @@ from pathlib import Path
 import attrs
 
 from mtlkit.loggers.base import LogWriter, PictureLogger
-from mtlkit.loggers.tracker import TrackerWriter, flat, import_tracker, recipe_of
+from mtlkit.loggers.tracker import TrackerWriter, flat, image_of, import_tracker, recipe_of
 
 PARAMETERS = 100
 """Largest number of parameters in a call of MLflow."""
@@ -72,11 +71,9 @@ class MLflowWriter(TrackerWriter):
             self._client.log_batch(self._run, metrics=metrics)
 
     def send_pictures(self, pictures: Mapping[str, bytes], step: int) -> None:
-        from PIL import Image
-
         for name, png in pictures.items():
-            image = Image.open(io.BytesIO(png))
-            self._client.log_image(self._run, image, artifact_file=f"{_name(name)}.png")
+            path = f"{_name(name)}.png"
+            self._client.log_image(self._run, image_of(png), artifact_file=path)
 
     def close(self) -> None:
         with self.errors():

@@ -1,15 +1,14 @@
 """Events as TensorBoard curves."""
 
-import io
 from pathlib import Path
-from typing import Any
 
 import attrs
+import numpy as np
 
 from mtlkit.loggers.base import LogWriter, PictureLogger
 from mtlkit.loggers.curves import curves
 from mtlkit.loggers.events import Event, PictureEvent
-from mtlkit.loggers.tracker import import_tracker
+from mtlkit.loggers.tracker import image_of, import_tracker
 
 
 @attrs.frozen(kw_only=True)
@@ -37,7 +36,8 @@ class TensorBoardWriter(LogWriter):
     def write(self, event: Event) -> None:
         if isinstance(event, PictureEvent):
             for name, png in event.pictures.items():
-                self._writer.add_image(name, _pixels(png), event.step, dataformats="HWC")
+                pixels = np.asarray(image_of(png).convert("RGB"))
+                self._writer.add_image(name, pixels, event.step, dataformats="HWC")
         for name, value in curves(event).items():
             self._writer.add_scalar(name, value, event.step)
 
@@ -46,11 +46,3 @@ class TensorBoardWriter(LogWriter):
 
     def close(self) -> None:
         self._writer.close()
-
-
-def _pixels(png: bytes) -> Any:
-    """Return a PNG as an array (H, W, 3)."""
-    import numpy as np
-    from PIL import Image
-
-    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))

@@ -1,10 +1,11 @@
 """Runs of experiment trackers: one for each run folder, which a resumed run continues."""
 
+import io
 import json
 import os
 import uuid
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,27 @@ class TrackerWriter(LogWriter):
                 f"The last checkpoint is kept; fix the cause and resume the run, or remove the "
                 f"logger from its recipe and resume with `--accept recipe`"
             ) from cause
+
+
+class RunWriter(TrackerWriter):
+    """Sends events to `_run`, an object with a method ``log``; `_image` makes its pictures."""
+
+    _run: Any
+    _image: Callable[[Any], object]
+
+    def send(self, values: Mapping[str, float], step: int) -> None:
+        self._run.log(dict(values), step=step)
+
+    def send_pictures(self, pictures: Mapping[str, bytes], step: int) -> None:
+        images = {name: self._image(image_of(png)) for name, png in pictures.items()}
+        self._run.log(images, step=step)
+
+
+def image_of(png: bytes) -> Any:
+    """Return a PNG as an image of PIL."""
+    from PIL import Image
+
+    return Image.open(io.BytesIO(png))
 
 
 def import_tracker(module: str, tracker: str, package: str) -> Any:

@@ -1,15 +1,13 @@
 """Events as a run of Trackio."""
 
 import contextlib
-import io
 import sys
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import attrs
 
 from mtlkit.loggers.base import LogWriter, PictureLogger
-from mtlkit.loggers.tracker import TrackerWriter, import_tracker, recipe_of
+from mtlkit.loggers.tracker import RunWriter, import_tracker, recipe_of
 
 
 @attrs.frozen(kw_only=True)
@@ -29,7 +27,7 @@ class Trackio(PictureLogger):
         return TrackioWriter(self, folder)
 
 
-class TrackioWriter(TrackerWriter):
+class TrackioWriter(RunWriter):
     """Writer of a run of Trackio, which a resumed run continues by its name.
 
     Raises `MissingExtraError` if Trackio is not installed, and `RunError` if it fails.
@@ -37,9 +35,11 @@ class TrackioWriter(TrackerWriter):
 
     def __init__(self, options: Trackio, folder: Path) -> None:
         super().__init__(folder, "trackio")
-        trackio = self._trackio = import_tracker("trackio", "trackio", "Trackio")
+        trackio = import_tracker("trackio", "trackio", "Trackio")
+        self._image = trackio.Image
         name = self.id or f"{self.name}-{self.new_id()[:8]}"
-        with self.errors(), _prints_on_stderr():
+        # leaves standard output to the results of a command
+        with self.errors(), contextlib.redirect_stdout(sys.stderr):
             self._run = trackio.init(
                 project=options.project,
                 name=name,
@@ -53,24 +53,6 @@ class TrackioWriter(TrackerWriter):
             )
         self.keep(name)
 
-    def send(self, values: Mapping[str, float], step: int) -> None:
-        self._run.log(dict(values), step=step)
-
-    def send_pictures(self, pictures: Mapping[str, bytes], step: int) -> None:
-        from PIL import Image
-
-        images = {
-            name: self._trackio.Image(Image.open(io.BytesIO(png))) for name, png in pictures.items()
-        }
-        self._run.log(images, step=step)
-
     def close(self) -> None:
-        with self.errors(), _prints_on_stderr():
+        with self.errors(), contextlib.redirect_stdout(sys.stderr):
             self._run.finish()
-
-
-@contextlib.contextmanager
-def _prints_on_stderr() -> Iterator[None]:
-    """Leave standard output to the results of a command."""
-    with contextlib.redirect_stdout(sys.stderr):
-        yield

@@ -1,14 +1,12 @@
 """Events as a run of Weights & Biases."""
 
-import io
-from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
 
 from mtlkit.component import one_of, optional
 from mtlkit.loggers.base import LogWriter, PictureLogger
-from mtlkit.loggers.tracker import TrackerWriter, import_tracker, recipe_of
+from mtlkit.loggers.tracker import RunWriter, import_tracker, recipe_of
 
 
 @attrs.frozen(kw_only=True)
@@ -32,7 +30,7 @@ class WandB(PictureLogger):
         return WandBWriter(self, folder)
 
 
-class WandBWriter(TrackerWriter):
+class WandBWriter(RunWriter):
     """Writer of a run of W&B, which a resumed run continues by its id.
 
     Raises `MissingExtraError` if W&B is not installed, and `RunError` if it fails.
@@ -40,10 +38,11 @@ class WandBWriter(TrackerWriter):
 
     def __init__(self, options: WandB, folder: Path) -> None:
         super().__init__(folder, "wandb")
-        wandb = self._wandb = import_tracker("wandb", "wandb", "Weights & Biases")
+        wandb = import_tracker("wandb", "wandb", "Weights & Biases")
+        self._image = wandb.Image
         number = self.new_id()
         with self.errors():
-            self._run = self._wandb.init(
+            self._run = wandb.init(
                 project=options.project,
                 entity=options.entity,
                 group=options.group,
@@ -60,17 +59,6 @@ class WandBWriter(TrackerWriter):
                 ),
             )
         self.keep(number)
-
-    def send(self, values: Mapping[str, float], step: int) -> None:
-        self._run.log(dict(values), step=step)
-
-    def send_pictures(self, pictures: Mapping[str, bytes], step: int) -> None:
-        from PIL import Image
-
-        images = {
-            name: self._wandb.Image(Image.open(io.BytesIO(png))) for name, png in pictures.items()
-        }
-        self._run.log(images, step=step)
 
     def close(self) -> None:
         with self.errors():

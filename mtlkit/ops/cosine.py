@@ -12,13 +12,7 @@ from mtlkit.ops.by_negatives import Negatives
 from mtlkit.ops.dispatch.choice import choose
 from mtlkit.ops.dispatch.implementation import Implementation, Op
 from mtlkit.ops.dispatch.trial import CLASSES, FEATURES, Trial, TrialInputs
-from mtlkit.ops.kernels.arguments import (
-    check_classes,
-    check_positive,
-    request_of,
-    same_type,
-    without_autocast,
-)
+from mtlkit.ops.kernels import arguments
 from mtlkit.ops.kernels.tiles import EPSILON, Logits, accumulator
 
 NAME = "cosine_negatives"
@@ -58,13 +52,13 @@ def cosine_negatives(
     >>> cosine_negatives(x, weight, torch.tensor([0]), scale=1.0)
     CosineNegatives(target_logit=tensor([1.]), negative_lse=tensor([0.]))
     """
-    check_positive(NAME, "scale", scale)
-    check_classes(NAME, x, weight, target, ignore_index)
-    cast_x, cast_weight = same_type(NAME, x, weight)
-    request = request_of(cast_x, len(weight), (x, weight), "none")
+    arguments.check_positive(NAME, "scale", scale)
+    arguments.check_classes(NAME, x, weight, target, ignore_index)
+    cast_x, cast_weight = arguments.same_type(NAME, x, weight)
+    request = arguments.request_of(cast_x, len(weight), (x, weight), "none")
     chosen = choose(COSINE_NEGATIVES, request, implementation)
     valid = target != ignore_index
-    with without_autocast(x):
+    with arguments.without_autocast(x):
         unit = F.normalize(x.to(accumulator(x.dtype)), eps=EPSILON) * scale
         known = target.masked_fill(~valid, 0)
         call = _Call(unit.to(cast_x.dtype), cast_weight, known, request.gradient)

@@ -9,18 +9,9 @@ from torch import Tensor
 
 from mtlkit.ops.dispatch.choice import choose
 from mtlkit.ops.dispatch.implementation import Cost, Implementation, Op, Request, serves_all
-from mtlkit.ops.dispatch.timing import REDUCTIONS, Sizes, Timing, draw, draw_features
+from mtlkit.ops.dispatch.timing import Sizes, Timing, draw, draw_features, timing_of
 from mtlkit.ops.dispatch.trial import Trial, TrialInputs
-from mtlkit.ops.kernels.arguments import (
-    check_devices,
-    check_matrix,
-    check_reduction,
-    check_vector,
-    check_weight,
-    request_of,
-    same_type,
-    without_autocast,
-)
+from mtlkit.ops.kernels import arguments
 from mtlkit.ops.kernels.concatenated import concatenated_heads
 from mtlkit.ops.kernels.costs import products, refuses_forward_mode
 from mtlkit.ops.kernels.tiles import accumulator
@@ -45,18 +36,15 @@ def gate(
     >>> gate(torch.ones(2, 3), torch.zeros(4, 3))
     tensor([0.2500, 0.2500, 0.2500, 0.2500])
     """
-    check_matrix(NAME, "x", x)
-    check_weight(NAME, "weight", weight, x)
-    check_reduction(NAME, reduction)
-    if bias is not None:
-        check_vector(NAME, "bias", bias, len(weight))
-    check_devices(NAME, x, weight=weight, bias=bias)
-    cast_x, cast_weight, cast_bias = same_type(NAME, x, weight, bias)
+    arguments.check_matrix(NAME, "x", x)
+    arguments.check_head(NAME, x, weight, bias, ("weight", "bias"))
+    arguments.check_options(NAME, reduction)
+    cast_x, cast_weight, cast_bias = arguments.same_type(NAME, x, weight, bias)
     assert cast_x is not None
     assert cast_weight is not None
-    request = request_of(cast_x, len(weight), (x, weight, bias), reduction)
+    request = arguments.request_of(cast_x, len(weight), (x, weight, bias), reduction)
     chosen = choose(GATE, request, implementation)
-    with without_autocast(x):
+    with arguments.without_autocast(x):
         shares: Tensor = chosen.run(cast_x, cast_weight, cast_bias)
         if reduction == "none":
             return shares
@@ -71,8 +59,7 @@ def reference(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 def _concatenated(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     none = torch.empty(0, len(x), dtype=torch.int64, device=x.device)
     offset = x.new_zeros(len(weight)) if bias is None else bias
-    shares: Tensor
-    _, shares, *_ = concatenated_heads(x.contiguous(), [weight], [offset], none, 0.0)
+    shares: Tensor = concatenated_heads(x.contiguous(), [weight], [offset], none, 0.0)[1]
     return shares.T
 
 
@@ -99,16 +86,9 @@ def _trials(rows: int, generator: torch.Generator) -> Mapping[str, Trial]:
 
 def _timings(sizes: Sizes) -> Iterator[Timing]:
     """Yield the gate of four tasks."""
-    for rows in sizes.rows:
-        for reduction in REDUCTIONS:
-            request = sizes.request(rows, 4, reduction)
-            x, weight = draw_features(request), draw(request, 4, request.features)
-            yield Timing(request, partial(_step, request, x, weight))
-
-
-def _step(request: Request, x: Tensor, weight: Tensor, name: str) -> None:
-    shares = gate(x, weight, reduction=request.reduction, implementation=name)
-    torch.autograd.grad(shares[..., 0].sum(), (x, weight))
+    for request in sizes._replace(classes=(4,)).requests():
+        x, weight = draw_features(request), draw(request, 4, request.features)
+        yield timing_of(request, partial(gate, x, weight), (x, weight))
 
 
 GATE = Op(

@@ -10,20 +10,9 @@ from torch import Tensor
 
 from mtlkit.ops.dispatch.choice import choose
 from mtlkit.ops.dispatch.implementation import Implementation, Op, Request, serves_all
-from mtlkit.ops.dispatch.timing import Sizes, Timing, draw, draw_features, draw_labels
+from mtlkit.ops.dispatch.timing import Sizes, Timing, draw, draw_features, draw_labels, timing_of
 from mtlkit.ops.dispatch.trial import Trial, TrialInputs
-from mtlkit.ops.kernels import group_costs
-from mtlkit.ops.kernels.arguments import (
-    check_devices,
-    check_heads,
-    check_label_type,
-    check_labels,
-    check_reduction,
-    check_smoothing,
-    heads_of_one_type,
-    request_of,
-    without_autocast,
-)
+from mtlkit.ops.kernels import arguments, group_costs
 from mtlkit.ops.kernels.concatenated import concatenated_heads
 from mtlkit.ops.kernels.costs import refuses_forward_mode
 from mtlkit.ops.kernels.sorted_groups import sorted_groups
@@ -71,11 +60,33 @@ def grouped_linear_cross_entropy(
     >>> grouped_linear_cross_entropy(x, heads, label, group, reduction="none")
     tensor([1.3863, 0.6931, 0.0000])
     """
-    call, request = _checked(
-        x, weights, target, group, biases, ignore_index, label_smoothing, reduction
+    offsets = [None] * len(weights) if biases is None else list(biases)
+    if len(weights) == 0 or len(weights) != len(offsets):
+        raise ValueError(
+            f"{NAME}: expected a weight and a bias (or None) for each of one or more groups, "
+            f"got {len(weights)} and {len(offsets)}"
+        )
+    arguments.check_heads(NAME, x, weights, offsets)
+    arguments.check_options(NAME, reduction, label_smoothing)
+    arguments.check_label_type(NAME, "target", target, len(x))
+    arguments.check_label_type(NAME, "group", group, len(x))
+    arguments.check_devices(NAME, x, target=target, group=group)
+    arguments.check_labels(NAME, "group", group, len(weights), NO_GROUP)
+    left_out = (group == NO_GROUP) | (target == ignore_index)
+    ends = [len(weight) for weight in weights]
+    equal = len(set(ends)) == 1
+    _check_targets(target, ends[0] if equal else _own_end(ends, group), left_out)
+    cast_x, matrices, vectors = arguments.heads_of_one_type(NAME, x, weights, offsets)
+    request = arguments.request_of(
+        cast_x, max(ends), (x, *weights, *offsets), reduction, len(weights), ragged=not equal
     )
+    call = GroupedCall(
+        cast_x, matrices, vectors, any(bias is not None for bias in offsets),
+        target.masked_fill(left_out, 0),
+        group.masked_fill(left_out, len(weights)), label_smoothing,
+    )  # fmt: skip
     chosen = choose(GROUPED_LINEAR_CROSS_ENTROPY, request, implementation)
-    with without_autocast(x):
+    with arguments.without_autocast(x):
         losses: Tensor = chosen.run(call)
         if reduction == "none":
             return losses
@@ -86,47 +97,6 @@ def grouped_linear_cross_entropy(
         counts = F.one_hot(call.group, len(weights) + 1).sum(dim=0)[:-1].to(losses.dtype)
         padded = F.pad(counts.clamp_min(1), (0, 1), value=1)
         return (losses / padded[call.group]).sum() / (counts > 0).sum().clamp_min(1)
-
-
-def _checked(
-    x: Tensor,
-    weights: Sequence[Tensor],
-    target: Tensor,
-    group: Tensor,
-    biases: Sequence[Tensor | None] | None,
-    ignore_index: int,
-    label_smoothing: float,
-    reduction: str,
-) -> tuple[GroupedCall, Request]:
-    """Return the checked call and its request."""
-    offsets = [None] * len(weights) if biases is None else list(biases)
-    if len(weights) == 0 or len(weights) != len(offsets):
-        raise ValueError(
-            f"{NAME}: expected a weight and a bias (or None) for each of one or more groups, "
-            f"got {len(weights)} and {len(offsets)}"
-        )
-    check_heads(NAME, x, weights, offsets)
-    check_reduction(NAME, reduction)
-    check_smoothing(NAME, label_smoothing)
-    check_label_type(NAME, "target", target, len(x))
-    check_label_type(NAME, "group", group, len(x))
-    check_devices(NAME, x, target=target, group=group)
-    check_labels(NAME, "group", group, len(weights), NO_GROUP)
-    left_out = (group == NO_GROUP) | (target == ignore_index)
-    ends = [len(weight) for weight in weights]
-    equal = len(set(ends)) == 1
-    _check_targets(target, ends[0] if equal else _own_end(ends, group), left_out)
-    cast_x, matrices, vectors = heads_of_one_type(NAME, x, weights, offsets)
-    request = request_of(
-        cast_x, max(map(len, weights)), (x, *weights, *offsets), reduction, len(weights),
-        ragged=not equal,
-    )  # fmt: skip
-    call = GroupedCall(
-        cast_x, matrices, vectors, any(bias is not None for bias in offsets),
-        target.masked_fill(left_out, 0),
-        group.masked_fill(left_out, len(weights)), label_smoothing,
-    )  # fmt: skip
-    return call, request
 
 
 def _own_end(ends: list[int], group: Tensor) -> Tensor:
@@ -165,11 +135,10 @@ def reference(call: GroupedCall) -> Tensor:
 
 
 def _sorted(call: GroupedCall) -> Tensor:
-    losses: Tensor
-    losses, *_ = sorted_groups(
+    losses: Tensor = sorted_groups(
         call.x.contiguous(), list(call.weights), list(call.biases), call.target, call.group,
         call.label_smoothing,
-    )  # fmt: skip
+    )[0]  # fmt: skip
     return losses
 
 
@@ -178,11 +147,10 @@ def _concatenated(call: GroupedCall) -> Tensor:
     group = torch.arange(len(call.weights), device=call.x.device).unsqueeze(1)
     in_group = call.group == group
     none = (call.group == len(call.weights)).unsqueeze(1)  # such a row may hold any value, even NaN
-    losses: Tensor
-    losses, *_ = concatenated_heads(
+    losses: Tensor = concatenated_heads(
         call.x.masked_fill(none, 0.0), list(call.weights), list(call.biases),
         call.target * in_group, call.label_smoothing,
-    )  # fmt: skip
+    )[0]  # fmt: skip
     return torch.where(in_group, losses, 0.0).sum(dim=0)
 
 
@@ -246,16 +214,8 @@ def _timings(sizes: Sizes) -> Iterator[Timing]:
         x = draw_features(request)
         weights = [draw(request, request.classes, request.features) for _ in range(3)]
         target, group = draw_labels(request, request.classes), draw_labels(request, 3)
-        yield Timing(request, partial(_step, request, x, weights, target, group))
-
-
-def _step(
-    request: Request, x: Tensor, weights: list[Tensor], target: Tensor, group: Tensor, name: str
-) -> None:
-    loss = grouped_linear_cross_entropy(
-        x, weights, target, group, reduction=request.reduction, implementation=name
-    )
-    torch.autograd.grad(loss.sum(), (x, *weights), allow_unused=True)
+        loss = partial(grouped_linear_cross_entropy, x, weights, target, group)
+        yield timing_of(request, loss, (x, *weights))
 
 
 GROUPED_LINEAR_CROSS_ENTROPY = Op(

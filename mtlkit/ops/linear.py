@@ -14,21 +14,7 @@ from mtlkit.ops.dispatch.choice import choose
 from mtlkit.ops.dispatch.implementation import Implementation, Op, Request, serves_all
 from mtlkit.ops.dispatch.timing import linear_timings
 from mtlkit.ops.dispatch.trial import CLASSES, Trial, TrialInputs
-from mtlkit.ops.kernels import costs
-from mtlkit.ops.kernels.arguments import (
-    check_devices,
-    check_label_type,
-    check_matrix,
-    check_reduction,
-    check_smoothing,
-    check_vector,
-    check_weight,
-    head_fits,
-    request_of,
-    same_type,
-    target_fits,
-    without_autocast,
-)
+from mtlkit.ops.kernels import arguments, costs
 from mtlkit.ops.kernels.compiled import compiled_later
 from mtlkit.ops.kernels.fused_grad import fused_grad_cross_entropy
 from mtlkit.ops.kernels.grad_buffers import differentiable_once
@@ -66,24 +52,25 @@ def linear_cross_entropy(
     >>> linear_cross_entropy(x, weight, target, reduction="none", implementation="chunked")
     tensor([1.3863, 0.0000])
     """
-    check_matrix(NAME, "x", x)
-    if not (head_fits(x, weight, bias) and target_fits(x, target)):
-        _refuse_unfit(x, weight, target, bias)
-    check_reduction(NAME, reduction)
+    arguments.check_matrix(NAME, "x", x)
+    if not (arguments.head_fits(x, weight, bias) and arguments.target_fits(x, target)):
+        arguments.check_head(NAME, x, weight, bias, ("weight", "bias"))
+        arguments.check_label_type(NAME, "target", target, len(x))
+        arguments.check_devices(NAME, x, target=target)
+    arguments.check_options(NAME, reduction, label_smoothing)
     if empty not in ("nan", "zero"):
         raise ValueError(f"{NAME}: empty: expected one of nan, zero, got {empty!r}")
-    check_smoothing(NAME, label_smoothing)
     if class_weight is not None:
-        check_vector(NAME, "class_weight", class_weight, len(weight))
-        check_devices(NAME, x, class_weight=class_weight)
+        arguments.check_vector(NAME, "class_weight", class_weight, len(weight))
+        arguments.check_devices(NAME, x, class_weight=class_weight)
     inputs = (x, weight, bias)
-    cast_x, cast_weight, cast_bias = same_type(NAME, *inputs)
+    cast_x, cast_weight, cast_bias = arguments.same_type(NAME, *inputs)
     assert cast_x is not None
     assert cast_weight is not None
     if logit_scale != 1:
         cast_x = cast_x * logit_scale
         cast_bias = None if cast_bias is None else cast_bias * logit_scale
-    request = request_of(
+    request = arguments.request_of(
         cast_x, len(weight), inputs, reduction, bias=bias is not None,
         class_weight=class_weight is not None, label_smoothing=label_smoothing > 0,
     )  # fmt: skip
@@ -92,18 +79,9 @@ def linear_cross_entropy(
         cast_x, cast_weight, cast_bias, target, class_weight, ignore_index, label_smoothing,
         reduction, empty, request.gradient,
     )  # fmt: skip
-    with without_autocast(x):
+    with arguments.without_autocast(x):
         result: Tensor = chosen.run(call)
         return result
-
-
-def _refuse_unfit(x: Tensor, weight: Tensor, target: Tensor, bias: Tensor | None) -> None:
-    """Raise `ValueError` or `TypeError` that names the argument that does not fit x."""
-    check_weight(NAME, "weight", weight, x)
-    check_label_type(NAME, "target", target, len(x))
-    if bias is not None:
-        check_vector(NAME, "bias", bias, len(weight))
-    check_devices(NAME, x, weight=weight, target=target, bias=bias)
 
 
 def reference(call: Call) -> Tensor:

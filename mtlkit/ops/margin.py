@@ -15,16 +15,7 @@ from mtlkit.ops.dispatch.choice import choose
 from mtlkit.ops.dispatch.implementation import Implementation, Op
 from mtlkit.ops.dispatch.timing import linear_timings
 from mtlkit.ops.dispatch.trial import CLASSES, FEATURES, Trial, TrialInputs
-from mtlkit.ops.kernels.arguments import (
-    check_classes,
-    check_devices,
-    check_positive,
-    check_reduction,
-    check_vector,
-    request_of,
-    same_type,
-    without_autocast,
-)
+from mtlkit.ops.kernels import arguments
 from mtlkit.ops.kernels.tiles import EPSILON, Logits, accumulator
 
 NAME = "margin_cross_entropy"
@@ -33,27 +24,20 @@ Margin = float | Tensor
 
 
 class MarginCall(NamedTuple):
-    """Checked arguments; the rows of `x` are unit vectors times the scale."""
+    """Checked arguments; the rows of `x` are unit vectors times the scale.
+
+    `target` (N,) holds class 0 where one is missing.
+    """
 
     x: Tensor
     weight: Tensor
     target: Tensor
-    ignore_index: int
     scale: float
     multiplier: float
     angle: Margin
     additive: Margin
     easy: bool
     gradient: bool
-
-    @property
-    def valid(self) -> Tensor:
-        """Mask (N,) of the rows that have a target."""
-        return self.target != self.ignore_index
-
-    def known_target(self) -> Tensor:
-        """Return the targets (N,), class 0 where one is missing."""
-        return self.target.masked_fill(~self.valid, 0)
 
     def with_margin(self, cosine: Tensor) -> Tensor:
         """Return the target's logit (N,) after the margin, from the cosine before it."""
@@ -90,30 +74,31 @@ def margin_cross_entropy(
     >>> round(loss.item(), 4)  # ln(1 + exp(-cos 0.5))
     0.3477
     """
-    check_classes(NAME, x, weight, target, ignore_index)
-    check_devices(NAME, x, angle=angle, additive=additive)
-    check_positive(NAME, "scale", scale)
-    check_positive(NAME, "multiplier", multiplier)
-    check_reduction(NAME, reduction)
+    arguments.check_classes(NAME, x, weight, target, ignore_index)
+    arguments.check_devices(NAME, x, angle=angle, additive=additive)
+    arguments.check_positive(NAME, "scale", scale)
+    arguments.check_positive(NAME, "multiplier", multiplier)
+    arguments.check_options(NAME, reduction)
     for name, margin in (("angle", angle), ("additive", additive)):
         if isinstance(margin, Tensor):
-            check_vector(NAME, name, margin, len(x))
+            arguments.check_vector(NAME, name, margin, len(x))
     if isinstance(angle, Tensor) and multiplier != 1:
         raise ValueError(f"{NAME}: multiplier: expected 1 with an angle for each row")
-    cast_x, cast_weight = same_type(NAME, x, weight)
-    request = request_of(cast_x, len(weight), (x, weight), reduction)
+    cast_x, cast_weight = arguments.same_type(NAME, x, weight)
+    request = arguments.request_of(cast_x, len(weight), (x, weight), reduction)
     chosen = choose(MARGIN_CROSS_ENTROPY, request, implementation)
-    with without_autocast(x):
+    valid = target != ignore_index
+    with arguments.without_autocast(x):
         wide = x.to(accumulator(x.dtype))
         unit = F.normalize(wide, eps=EPSILON) * scale
         call = MarginCall(
-            unit.to(cast_x.dtype), cast_weight, target, ignore_index, scale, multiplier, angle,
-            additive, easy_margin, request.gradient,
+            unit.to(cast_x.dtype), cast_weight, target.masked_fill(~valid, 0), scale, multiplier,
+            angle, additive, easy_margin, request.gradient,
         )  # fmt: skip
-        losses: Tensor = torch.where(call.valid, chosen.run(call), 0.0)
+        losses: Tensor = torch.where(valid, chosen.run(call), 0.0)
         if reduction == "none":
             return losses
-        return losses.sum() if reduction == "sum" else losses.sum() / call.valid.sum()
+        return losses.sum() if reduction == "sum" else losses.sum() / valid.sum()
 
 
 def margin_of(
@@ -174,15 +159,15 @@ def reference(call: MarginCall) -> Tensor:
     wide = accumulator(call.x.dtype)
     unit = F.normalize(call.weight.to(wide), eps=EPSILON).to(call.x.dtype)
     logits = F.linear(call.x, unit).to(wide)
-    known = call.known_target().unsqueeze(1)
+    known = call.target.unsqueeze(1)
     cosine = (logits.gather(1, known).squeeze(1) / call.scale).clamp(-1, 1)
     logits = logits.scatter(1, known, call.with_margin(cosine).unsqueeze(1))
-    return F.cross_entropy(logits, known.squeeze(1), reduction="none")
+    return F.cross_entropy(logits, call.target, reduction="none")
 
 
 def _by_negatives(negatives: Negatives, call: MarginCall) -> Tensor:
     """Compute the losses (N,): a margin changes the target's logit alone."""
-    logits = Logits(call.x, call.weight, None, call.known_target(), cosine=True)
+    logits = Logits(call.x, call.weight, None, call.target, cosine=True)
     target_logit, negative_lse = negatives(logits, call.gradient)
     cosine = (target_logit / call.scale).clamp(-1, 1)
     return -F.logsigmoid(call.with_margin(cosine) - negative_lse)

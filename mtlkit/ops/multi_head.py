@@ -9,23 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mtlkit.ops.dispatch.choice import choose
-from mtlkit.ops.dispatch.implementation import Implementation, Op, Request, serves_all
-from mtlkit.ops.dispatch.timing import REDUCTIONS, Sizes, Timing, draw, draw_features, draw_labels
+from mtlkit.ops.dispatch.implementation import Implementation, Op, serves_all
+from mtlkit.ops.dispatch.timing import Sizes, Timing, draw, draw_features, draw_labels, timing_of
 from mtlkit.ops.dispatch.trial import CLASSES, Trial, TrialInputs
-from mtlkit.ops.kernels import head_costs
-from mtlkit.ops.kernels.arguments import (
-    check_devices,
-    check_head_labels,
-    check_head_targets,
-    check_heads,
-    check_reduction,
-    check_smoothing,
-    check_vector,
-    check_weight,
-    heads_of_one_type,
-    request_of,
-    without_autocast,
-)
+from mtlkit.ops.kernels import arguments, head_costs
 from mtlkit.ops.kernels.concatenated import concatenated_heads, heads_feature_gradients
 from mtlkit.ops.kernels.costs import refuses_forward_mode
 from mtlkit.ops.kernels.tiles import accumulator
@@ -69,7 +56,7 @@ class MultiHeadCall(NamedTuple):
         targets = torch.stack(self.targets)
         valid = targets != self.ignore_index
         known, ends = targets * valid, list(map(len, self.weights[: len(targets)]))
-        check_head_labels(NAME, targets, known, ends, self.ignore_index)
+        arguments.check_head_labels(NAME, targets, known, ends, self.ignore_index)
         return known, valid
 
     def labeled(self) -> Tensor:
@@ -117,53 +104,32 @@ def multi_head_cross_entropy(
     >>> multi_head_cross_entropy(x, heads, labels).losses
     tensor([1.3863, 0.6931])
     """
-    call, request = _checked(
-        x, weights, targets, biases, ignore_index, label_smoothing, reduction, feature_gradients,
-        gate,
-    )  # fmt: skip
-    chosen = choose(MULTI_HEAD_CROSS_ENTROPY, request, implementation)
-    with without_autocast(x):
-        result: HeadLosses = chosen.run(call)
-        return result
-
-
-def _checked(
-    x: Tensor,
-    weights: Sequence[Tensor],
-    targets: Sequence[Tensor],
-    biases: Sequence[Tensor | None] | None,
-    ignore_index: int,
-    label_smoothing: float,
-    reduction: str,
-    feature_gradients: bool,
-    gate: tuple[Tensor, Tensor | None] | None,
-) -> tuple[MultiHeadCall, Request]:
-    """Return the checked call and its request."""
-    offsets = [None] * len(weights) if biases is None else list(biases)
+    offsets: list[Tensor | None] = [None] * len(weights) if biases is None else list(biases)
     if len(weights) == 0 or not len(weights) == len(targets) == len(offsets):
         raise ValueError(
             f"{NAME}: expected a weight, a target and a bias (or None) for each of one or more "
             f"heads, got {len(weights)}, {len(targets)} and {len(offsets)}"
         )
-    check_heads(NAME, x, weights, offsets)
-    check_reduction(NAME, reduction)
-    check_smoothing(NAME, label_smoothing)
-    check_head_targets(NAME, x, targets)
-    matrices = [*weights, *([] if gate is None else [gate[0]])]
-    offsets += [] if gate is None else [gate[1]]
+    arguments.check_heads(NAME, x, weights, offsets)
+    arguments.check_options(NAME, reduction, label_smoothing)
+    arguments.check_head_targets(NAME, x, targets)
+    matrices = list(weights)
     if gate is not None:
-        check_weight(NAME, "gate", gate[0], x)
-        if gate[1] is not None:
-            check_vector(NAME, "the gate's bias", gate[1], len(gate[0]))
-        check_devices(NAME, x, gate=gate[0], **{"the gate's bias": gate[1]})
-    cast_x, cast_matrices, cast_offsets = heads_of_one_type(NAME, x, matrices, offsets)
-    classes = sum(map(len, matrices))
-    request = request_of(cast_x, classes, (x, *matrices, *offsets), reduction, len(matrices))
+        arguments.check_head(NAME, x, *gate, ("gate", "the gate's bias"))
+        matrices.append(gate[0])
+        offsets.append(gate[1])
+    cast_x, cast_matrices, cast_offsets = arguments.heads_of_one_type(NAME, x, matrices, offsets)
+    request = arguments.request_of(
+        cast_x, sum(map(len, matrices)), (x, *matrices, *offsets), reduction, len(matrices)
+    )
     call = MultiHeadCall(
         cast_x, cast_matrices, cast_offsets, tuple(targets), ignore_index, label_smoothing,
         reduction, feature_gradients, gate is not None,
     )  # fmt: skip
-    return call, request
+    chosen = choose(MULTI_HEAD_CROSS_ENTROPY, request, implementation)
+    with arguments.without_autocast(x):
+        result: HeadLosses = chosen.run(call)
+        return result
 
 
 def reference(call: MultiHeadCall) -> HeadLosses:
@@ -171,11 +137,7 @@ def reference(call: MultiHeadCall) -> HeadLosses:
     x = call.x
     if call.feature_gradients and not x.requires_grad:
         x = x.detach().requires_grad_()
-    with (
-        torch.enable_grad()
-        if call.feature_gradients
-        else torch.set_grad_enabled(torch.is_grad_enabled())
-    ):
+    with torch.set_grad_enabled(call.feature_gradients or torch.is_grad_enabled()):
         logits = [
             F.linear(x, weight, bias).to(accumulator(x.dtype))
             for weight, bias in zip(call.weights, call.biases, strict=True)
@@ -226,12 +188,10 @@ def _trials(rows: int, generator: torch.Generator) -> Mapping[str, Trial]:
     inputs = (samples.features(), *heads, *samples.linear(4))
 
     def call(options: Mapping[str, Any], name: str, x: Tensor, *parts: Tensor) -> Tensor:
-        result = multi_head_cross_entropy(
+        return _losses_and_gate(
             x, parts[0:6:2], targets, parts[1:6:2], gate=(parts[6], parts[7]), implementation=name,
             **options,
         )  # fmt: skip
-        assert result.gate is not None
-        return torch.cat([result.losses.flatten(), result.gate.flatten()])
 
     return {
         "none": Trial(inputs, partial(call, {"reduction": "none"})),
@@ -246,30 +206,21 @@ FEW = (13, 20, 7)
 
 def _timings(sizes: Sizes) -> Iterator[Timing]:
     """Yield small heads with a gate, alone and with a head of each number of classes."""
-    for rows in sizes.rows:
-        for reduction in REDUCTIONS:
-            for classes in (FEW, *((count, *FEW) for count in sizes.classes)):
-                whole = sum(classes) + len(classes)  # the gate is one more head
-                request = sizes.request(rows, whole, reduction, len(classes) + 1)
-                x, gate = draw_features(request), draw(request, len(classes), request.features)
-                weights = [draw(request, count, request.features) for count in classes]
-                targets = [draw_labels(request, count) for count in classes]
-                yield Timing(request, partial(_step, request, x, gate, weights, targets))
+    for classes in (FEW, *((count, *FEW) for count in sizes.classes)):
+        whole = sum(classes) + len(classes)  # the gate is one more head
+        for request in sizes._replace(classes=(whole,)).requests(len(classes) + 1):
+            x, gate = draw_features(request), draw(request, len(classes), request.features)
+            weights = [draw(request, count, request.features) for count in classes]
+            targets = [draw_labels(request, count) for count in classes]
+            loss = partial(_losses_and_gate, x, weights, targets, gate=(gate, None))
+            yield timing_of(request, loss, (x, *weights))
 
 
-def _step(
-    request: Request,
-    x: Tensor,
-    gate: Tensor,
-    weights: list[Tensor],
-    targets: list[Tensor],
-    name: str,
-) -> None:
-    result = multi_head_cross_entropy(
-        x, weights, targets, gate=(gate, None), reduction=request.reduction, implementation=name
-    )
+def _losses_and_gate(*inputs: Any, **options: Any) -> Tensor:
+    """Return the losses and the shares of the gate as one vector."""
+    result = multi_head_cross_entropy(*inputs, **options)
     assert result.gate is not None
-    torch.autograd.grad(result.losses.sum() + result.gate.sum(), (x, *weights))
+    return torch.cat([result.losses.flatten(), result.gate.flatten()])
 
 
 MULTI_HEAD_CROSS_ENTROPY = Op(

@@ -19,12 +19,11 @@ def measured(op: Op, timing: Timing, rounds: int = ROUNDS) -> dict[str, float]:
 
     They take turns; the first round only warms up.
     """
-    names = [
-        name
+    best = {
+        name: math.inf
         for name, impl in op.implementations.items()
         if impl.automatic and not impl.refuses(timing.request)
-    ]
-    best = dict.fromkeys(names, math.inf)
+    }
     for number in range(rounds + 1):
         for name in best:
             started = time.perf_counter()

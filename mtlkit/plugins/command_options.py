@@ -8,26 +8,21 @@ from typing import Any, cast
 
 import click
 
+USER_CACHES = {"win32": ("LOCALAPPDATA", "AppData/Local"), "darwin": ("", "Library/Caches")}
+"""Environment variable of the user's cache folder, and its default, on systems without XDG's."""
+
 
 def user_cache() -> Path:
     """Return the user's cache folder for mtlkit, by the convention of the system.
 
     A user without a home folder, as in some containers, gets the folder of temporary files.
     """
+    variable, folder = USER_CACHES.get(sys.platform, ("XDG_CACHE_HOME", ".cache"))
+    base = os.environ.get(variable) if variable else None
     try:
-        return _user_cache()
+        return (Path(base) if base else Path.home() / folder) / "mtlkit"
     except RuntimeError:  # Path.home() found none
         return Path(tempfile.gettempdir()) / "mtlkit-cache"
-
-
-def _user_cache() -> Path:
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA")
-        return (Path(base) if base else Path.home() / "AppData" / "Local") / "mtlkit"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "mtlkit"
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "mtlkit"
 
 
 RUN_FILES = (

@@ -25,19 +25,15 @@ def isolated() -> Iterator[list[str]]:
     unchanged.
     """
     effects: list[str] = []
-    if threading.current_thread() is not threading.main_thread():
-        # standard output and signals belong to the process, so only one thread may redirect them
-        with torch_patches_undone(effects), torch_settings_kept(effects):
-            yield effects
-        return
     printed = io.StringIO()
     try:
-        with (
-            _marked_interrupts(),
-            torch_patches_undone(effects),
-            torch_settings_kept(effects),
-            contextlib.redirect_stdout(printed),
-        ):
+        with contextlib.ExitStack() as stack:
+            # only one thread may redirect standard output and signals, which the process shares
+            if threading.current_thread() is threading.main_thread():
+                stack.enter_context(_marked_interrupts())
+                stack.enter_context(contextlib.redirect_stdout(printed))
+            stack.enter_context(torch_patches_undone(effects))
+            stack.enter_context(torch_settings_kept(effects))
             yield effects
     finally:
         text = " ".join(printed.getvalue().split())
@@ -48,48 +44,38 @@ def isolated() -> Iterator[list[str]]:
 @contextmanager
 def torch_settings_kept(changes: list[str]) -> Iterator[None]:
     """Restore the settings of torch afterwards; append a text to `changes` for each change."""
-    before = {name: read() for name, (read, _) in _settings().items()}
+    before = {name: read() for name, (read, _, _) in _settings().items()}
     try:
         yield
     finally:
-        settings = _settings()
-        for name, value in (before or _initial()).items():
-            read, restore = settings[name]
-            now = read()
+        for name, (read, restore, initial) in _settings().items():
+            now, value = read(), before.get(name, initial)
             if now != value:
                 restore(value)
                 changes.append(f"sets torch's {name} to {now}; it was restored to {value}")
 
 
-def _settings() -> Mapping[str, tuple[Callable[[], Any], Callable[[Any], object]]]:
-    """Return how each setting of torch is read and set; empty before torch is imported."""
+def _settings() -> Mapping[str, tuple[Callable[[], Any], Callable[[Any], object], Any]]:
+    """Return how each setting of torch is read and set, and its value after the import of torch.
+
+    Empty before torch is imported.
+    """
     torch = sys.modules.get("torch")
     if torch is None:
         return {}
     return {
-        "default dtype": (torch.get_default_dtype, torch.set_default_dtype),
-        "gradient mode": (torch.is_grad_enabled, torch.set_grad_enabled),
+        "default dtype": (torch.get_default_dtype, torch.set_default_dtype, torch.float32),
+        "gradient mode": (torch.is_grad_enabled, torch.set_grad_enabled, True),
         "deterministic algorithms": (
             torch.are_deterministic_algorithms_enabled,
             torch.use_deterministic_algorithms,
+            False,
         ),
         "float32 matmul precision": (
             torch.get_float32_matmul_precision,
             torch.set_float32_matmul_precision,
+            "highest",
         ),
-    }
-
-
-def _initial() -> Mapping[str, Any]:
-    """Return the settings that torch has after its import; empty before torch is imported."""
-    torch = sys.modules.get("torch")
-    if torch is None:
-        return {}
-    return {
-        "default dtype": torch.float32,
-        "gradient mode": True,
-        "deterministic algorithms": False,
-        "float32 matmul precision": "highest",
     }
 
 

@@ -15,28 +15,20 @@ import pluggy
 
 from mtlkit.errors import error_text
 from mtlkit.loggers.events import StepEvent
+from mtlkit.plugins import run_events
 from mtlkit.plugins.hooks import Hooks
 from mtlkit.plugins.isolation import torch_settings_kept
-from mtlkit.plugins.run_events import (
-    CheckpointSaved,
-    EpochEnded,
-    Evaluated,
-    ProblemCompared,
-    RunEnded,
-    RunInfo,
-    RunStarted,
-)
 
 if TYPE_CHECKING:
     from mtlkit.report.blocks import Section
 
 HOOK_OF: Mapping[type, str] = {
-    RunStarted: Hooks.mtlkit_run_started.__name__,
+    run_events.RunStarted: Hooks.mtlkit_run_started.__name__,
     StepEvent: Hooks.mtlkit_step_logged.__name__,
-    EpochEnded: Hooks.mtlkit_epoch_ended.__name__,
-    Evaluated: Hooks.mtlkit_evaluated.__name__,
-    CheckpointSaved: Hooks.mtlkit_checkpoint_saved.__name__,
-    RunEnded: Hooks.mtlkit_run_ended.__name__,
+    run_events.EpochEnded: Hooks.mtlkit_epoch_ended.__name__,
+    run_events.Evaluated: Hooks.mtlkit_evaluated.__name__,
+    run_events.CheckpointSaved: Hooks.mtlkit_checkpoint_saved.__name__,
+    run_events.RunEnded: Hooks.mtlkit_run_ended.__name__,
 }
 """The hook that each event is passed to."""
 
@@ -50,7 +42,7 @@ class Observers:
     """The implementations of the lifecycle hooks, called for one run; none without a `manager`."""
 
     def __init__(
-        self, manager: pluggy.PluginManager | None = None, run: RunInfo | None = None
+        self, manager: pluggy.PluginManager | None = None, run: run_events.RunInfo | None = None
     ) -> None:
         self._run = copy.deepcopy(run)
         self._implementations: dict[str, list[pluggy.HookImpl]] = {}
@@ -66,11 +58,11 @@ class Observers:
         if self._implementations:
             self._call(HOOK_OF[type(event)], event)
 
-    def report_sections(self, event: Evaluated) -> "tuple[Section, ...]":
+    def report_sections(self, event: run_events.Evaluated) -> "tuple[Section, ...]":
         """Return the sections that plugins add to the report, except those that cannot be drawn."""
         return tuple(section for sections in self._call(SECTIONS, event) for section in sections)
 
-    def comparison_sections(self, event: ProblemCompared) -> "tuple[Section, ...]":
+    def comparison_sections(self, event: run_events.ProblemCompared) -> "tuple[Section, ...]":
         """Return the sections that plugins add to a comparison, except those not to be drawn."""
         called = self._call(COMPARISON_SECTIONS, event)
         return tuple(section for sections in called for section in sections)

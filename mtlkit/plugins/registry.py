@@ -144,18 +144,17 @@ class Registry(Generic[T]):
             return self._entries[name]
         unavailable = self.blocked(name)
         if unavailable is not None:
-            raise unavailable.error(
-                f"the {self.family} {name!r} is unavailable: {unavailable.reason}",
-                family=self.family,
-                name=name,
-            ) from unavailable.cause
+            message = f"the {self.family} {name!r} is unavailable: {unavailable.reason}"
+            raise self._error(unavailable.error, name, message) from unavailable.cause
         near = self._nearest(name)
-        raise UnknownComponentError(
+        message = (
             f"no {self.family} named {name!r}; {f'{near} ' if near else ''}"
-            f"`mtlkit list {self.plural}` shows all {len(self)}",
-            family=self.family,
-            name=name,
+            f"`mtlkit list {self.plural}` shows all {len(self)}"
         )
+        raise self._error(UnknownComponentError, name, message)
+
+    def _error(self, kind: type[ComponentError], name: str, message: str) -> ComponentError:
+        return kind(message, family=self.family, name=name)
 
     def blocked(self, name: str) -> UnavailablePlugin | None:
         """Return why the namespace of `name` cannot be used; None if it can."""
@@ -200,12 +199,11 @@ class Registry(Generic[T]):
                     with contextlib.suppress(LoadFailedError):
                         self.get(entry.name)
         if component not in self._names:
-            raise UnknownComponentError(
+            message = (
                 f"{component.__module__}.{component.__qualname__} is registered as no "
-                f"{self.family}; add it in the plugin's mtlkit_register",
-                family=self.family,
-                name=component.__qualname__,
+                f"{self.family}; add it in the plugin's mtlkit_register"
             )
+            raise self._error(UnknownComponentError, component.__qualname__, message)
         return self.entry(self._names[component])
 
     def _keep(self, name: str, component: T) -> None:
@@ -232,29 +230,28 @@ class Registry(Generic[T]):
         except UserInterruptError:
             raise
         except BaseException as cause:  # any failing import is an error of that component alone
-            raise LoadFailedError(
+            message = (
                 f"the {self.family} {entry.name!r} of {entry.origin} failed to import from "
-                f"{entry.target!r}: {error_text(cause)}",
-                family=self.family,
-                name=entry.name,
-            ) from cause
+                f"{entry.target!r}: {error_text(cause)}"
+            )
+            raise self._error(LoadFailedError, entry.name, message) from cause
         for effect in effects:
             _LOG.warning("the %s %r of %s %s", self.family, entry.name, entry.origin, effect)
         self._check(entry, component)
         return cast("T", component)
 
     def _check(self, entry: Entry, component: object) -> None:
+        if problem := self._problem(entry, component):
+            message = f"the {self.family} {entry.name!r} of {entry.origin}: {entry.target!r} "
+            raise self._error(LoadFailedError, entry.name, message + problem)
+
+    def _problem(self, entry: Entry, component: object) -> str:
+        """Return why `component` cannot have the name of `entry`; empty if it can."""
         if not (isinstance(component, type) and issubclass(component, Component)):
-            problem = "is not a component; expected a class derived from mtlkit.component.Component"
-        elif "__attrs_attrs__" not in vars(component):
-            problem = "is not decorated; put @attrs.frozen(kw_only=True) above the class"
-        else:
-            return
-        raise LoadFailedError(
-            f"the {self.family} {entry.name!r} of {entry.origin}: {entry.target!r} {problem}",
-            family=self.family,
-            name=entry.name,
-        )
+            return "is not a component; expected a class derived from mtlkit.component.Component"
+        if "__attrs_attrs__" not in vars(component):
+            return "is not decorated; put @attrs.frozen(kw_only=True) above the class"
+        return ""
 
 
 class ValueRegistry(Registry[T]):
@@ -266,16 +263,10 @@ class ValueRegistry(Registry[T]):
         super().__init__(family, plural, namespaces)
         self._base = base
 
-    def _check(self, entry: Entry, component: object) -> None:
+    def _problem(self, entry: Entry, component: object) -> str:
         module, _, name = self._base.partition(":")
         if not isinstance(component, getattr(importlib.import_module(module), name)):
-            problem = f"is of type {type(component).__name__}; expected an {name}"
-        elif component.name != entry.name:
-            problem = f"has the name {component.name!r}; expected {entry.name!r}"
-        else:
-            return
-        raise LoadFailedError(
-            f"the {self.family} {entry.name!r} of {entry.origin}: {entry.target!r} {problem}",
-            family=self.family,
-            name=entry.name,
-        )
+            return f"is of type {type(component).__name__}; expected an {name}"
+        if component.name != entry.name:
+            return f"has the name {component.name!r}; expected {entry.name!r}"
+        return ""

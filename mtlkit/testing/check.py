@@ -1,5 +1,7 @@
 """A check: one promise of a family, and the function that tests it."""
 
+import inspect
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -121,3 +123,11 @@ def checks(
         Check(f.__name__.replace("_", "-"), (f.__doc__ or "").partition("\n")[0], f, since)
         for f in functions
     )
+
+
+def checks_of(module: str) -> tuple[Check, ...]:
+    """Return a check for each function of a module that takes a subject and returns nothing."""
+    annotations = {"subject": Subject, "return": None}
+    functions = filter(inspect.isfunction, vars(sys.modules[module]).values())
+    mine = (f for f in functions if f.__module__ == module)  # others are imported
+    return checks(*(f for f in mine if f.__annotations__ == annotations))

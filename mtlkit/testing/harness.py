@@ -32,13 +32,14 @@ Batch = tuple[Any, ...]
 class Harness:
     """Functions to build a module, and to compute outputs and a loss for `batch(N)`.
 
-    `rows` computes outputs with a row for each sample (N, ...): those of nodes are pooled. Compiled
-    and exported modules are called with the first tensor of the batch.
+    `outputs` are those of the first tensor of the batch by default, with which compiled and
+    exported modules are called. `rows` computes outputs with a row for each sample (N, ...): those
+    of nodes are pooled.
     """
 
     build: Callable[[], nn.Module]
     batch: Callable[[int], Batch]
-    outputs: Callable[[nn.Module, Batch], Tensor]
+    outputs: Callable[[nn.Module, Batch], Tensor] = lambda module, batch: module(batch[0])
     loss: Callable[[nn.Module, Batch], Tensor] = attrs.field(
         default=attrs.Factory(lambda self: self.mean_square, takes_self=True)
     )
@@ -89,44 +90,28 @@ def _backbone(value: Backbone, example: Example) -> Harness:
             return (example.batch(count),)
         return (random_inputs(example.inputs, count),)
 
-    def outputs(module: nn.Module, batch: Batch) -> Tensor:
-        assert isinstance(module, BackboneModule)
-        result: Tensor = module(batch[0])
-        return result
-
     def rows(module: nn.Module, batch: Batch) -> Tensor:
         assert isinstance(module, BackboneModule)
-        values = outputs(module, batch)
+        values: Tensor = module(batch[0])
         if not isinstance(module.features, NodeFeatures):
             return values
         return module.features.pool(values, module.context(batch[0]))
 
-    return Harness(lambda: value.build(example.inputs), batch, outputs, rows=rows)
+    return Harness(lambda: value.build(example.inputs), batch, rows=rows)
 
 
 def _adapter(value: Adapter, example: Example) -> Harness:
     spec = features_of(example)
-
-    def batch(count: int) -> Batch:
-        return random_features(spec, count)
-
-    def outputs(module: nn.Module, batch: Batch) -> Tensor:
-        result: Tensor = module(*batch)
-        return result
-
-    return Harness(lambda: value.build(spec), batch, outputs)
+    batch = partial(random_features, spec)
+    return Harness(lambda: value.build(spec), batch, lambda module, inputs: module(*inputs))
 
 
 def _head(example: Example) -> Harness:
-    def outputs(module: nn.Module, batch: Batch) -> Tensor:
-        result: Tensor = module(batch[0])
-        return result
-
     def loss(module: nn.Module, batch: Batch) -> Tensor:
         assert isinstance(module, HeadModule)
         return module.loss(*batch).mean()
 
-    return Harness(lambda: new_head(example), partial(head_batch, example), outputs, loss)
+    return Harness(lambda: new_head(example), partial(head_batch, example), loss=loss)
 
 
 def _model(recipe: Recipe) -> Harness:

@@ -48,9 +48,7 @@ def example_of(kind: type[Target]) -> Target:
     raise MtlkitError(f"{kind.__name__}: has no example; derive it from a target of mtlkit.data")
 
 
-def draw_labels(
-    target: Target, count: int, seed: int = 1, frame: tuple[int, int] = (6, 8)
-) -> Tensor:
+def draw_labels(target: Target, count: int, frame: tuple[int, int] = (6, 8)) -> Tensor:
     """Return labels (N, ...) of `target`, none missing; numbers are near 20.
 
     Maps have the height and width of `frame`.
@@ -58,7 +56,7 @@ def draw_labels(
     >>> draw_labels(TokenTarget(names=("a", "b")), 3).shape
     torch.Size([3, 5])
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(1)
     shape = _shape(target, count, frame)
     if isinstance(target, CodedTarget):
         return torch.randint(target.codes, shape, generator=generator)
@@ -99,11 +97,11 @@ def wrong_outputs(target: Target, labels: Tensor) -> Tensor:
     return labels.roll(1, dims=0) + 1
 
 
-def noisy_outputs(target: Target, labels: Tensor, seed: int = 2) -> Tensor:
+def noisy_outputs(target: Target, labels: Tensor) -> Tensor:
     """Return outputs that mostly agree with `labels`."""
     right = right_outputs(target, labels)
     scale = 6.0 if isinstance(target, CodedTarget) else 0.5
-    noise = torch.randn(right.shape, generator=torch.Generator().manual_seed(seed))
+    noise = torch.randn(right.shape, generator=torch.Generator().manual_seed(2))
     return right + scale * noise
 
 

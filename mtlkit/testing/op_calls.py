@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -12,10 +11,8 @@ from torch import Tensor, nn
 from mtlkit.errors import ImplementationError
 from mtlkit.ops.dispatch.choice import use
 from mtlkit.ops.dispatch.implementation import Implementation, Op, Request
-from mtlkit.ops.dispatch.table import OpTable
 from mtlkit.ops.dispatch.trial import Trial
 from mtlkit.testing.check import Subject
-from mtlkit.testing.operators import Operators
 
 ROWS = 7
 """Default number of samples."""
@@ -40,11 +37,6 @@ def new_generator() -> torch.Generator:
     return torch.Generator().manual_seed(11)
 
 
-def table_of(subject: Subject) -> OpTable:
-    """Return the ops and implementations of the subject's catalog."""
-    return subject.catalog.op_table
-
-
 def op_of(subject: Subject) -> Op:
     """Return the op that a subject is, or implements."""
     value = subject.value
@@ -55,20 +47,15 @@ def implementations_of(subject: Subject) -> list[Implementation]:
     """Return the implementations that are checked."""
     op = op_of(subject)
     if isinstance(subject.value, Implementation):
-        return [table_of(subject).implementation(op, subject.value.name)]
+        return [subject.catalog.op_table.implementation(op, subject.value.name)]
     others = [i for i in op.implementations.values() if i.automatic and i is not op.reference]
     usable = [impl for impl in others if not impl.refuses(Request(ROWS, 6, 11))]
     return usable or [op.reference]
 
 
-def reference_of(subject: Subject) -> str:
-    """Return the name of the reference."""
-    return op_of(subject).reference.name
-
-
 def trials_of(subject: Subject, rows: int = ROWS) -> Iterator[tuple[str, str, Trial]]:
     """Yield every call of every implementation: its label, the implementation, and the call."""
-    with use(table_of(subject)):
+    with use(subject.catalog.op_table):
         for impl in implementations_of(subject):
             for label, trial in op_of(subject).trials(rows, new_generator()).items():
                 yield f"{impl.name}, {label}", impl.name, trial
@@ -159,12 +146,3 @@ def spread(tensor: Tensor) -> Tensor:
 def place_of(place: int) -> str:
     """Return the name of the value at an index of an answer."""
     return "the result" if place == 0 else f"the gradient of input {place}"
-
-
-@contextmanager
-def custom_ops() -> Iterator[list[tuple[Any, tuple[Any, ...]]]]:
-    """Collect the custom ops that are called inside, with their arguments."""
-    calls: list[tuple[Any, tuple[Any, ...]]] = []
-    with Operators() as recorder:
-        yield calls
-    calls += recorder.custom.values()

@@ -11,7 +11,7 @@ from mtlkit.plugins.catalog import Catalog, PluginStatus, load_catalog
 from mtlkit.plugins.discovery import incompatible, installed_plugins
 from mtlkit.plugins.hooks import API
 from mtlkit.plugins.registry import Entry, Registry
-from mtlkit.testing import label_types, modules, values
+from mtlkit.testing import modules, values
 from mtlkit.testing.check import Check, Example, Subject, label_of
 from mtlkit.testing.checks import (
     adapters,
@@ -45,7 +45,6 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
         *weightings.CHECKS,
         *weighting_claims.CHECKS,
         *own_loop.CHECKS,
-        *label_types.CHECKS,
     ),
     "data": (*values.CHECKS, *data.CHECKS),
     "targets": (*values.CHECKS, *targets.CHECKS),

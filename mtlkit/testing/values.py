@@ -19,7 +19,7 @@ from mtlkit.recipe_io.schema import DIALECT, component_schema
 from mtlkit.recipe_io.source_location import RefusedError
 from mtlkit.recipe_io.structuring import new_converter, options_of
 from mtlkit.recipe_io.yaml_reader import read_yaml
-from mtlkit.testing.check import Subject, checks, require
+from mtlkit.testing.check import Subject, checks_of, require
 
 
 def is_documented(subject: Subject) -> None:
@@ -156,14 +156,4 @@ def _unpickled_in_process(value: object) -> Mapping[str, Any]:
     return answer
 
 
-CHECKS = checks(
-    is_documented,
-    has_typed_options,
-    is_frozen,
-    compares_by_value,
-    shares_no_default,
-    pickles,
-    round_trips,
-    matches_its_schema,
-    survives_spawn,
-)
+CHECKS = checks_of(__name__)

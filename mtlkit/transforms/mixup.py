@@ -13,7 +13,6 @@ from torch import Tensor
 from mtlkit.component import above
 from mtlkit.errors import DataError
 from mtlkit.features.inputs import Batch
-from mtlkit.targets.base import Target
 from mtlkit.targets.class_label import ClassTarget
 from mtlkit.targets.multi_label import MultiLabelTarget
 from mtlkit.transforms.base import Transform
@@ -34,7 +33,11 @@ class Mixup(Transform):
 
     def apply(self, sample: Sample, draw: Draw) -> Sample:
         for task, target in sample.targets.items():
-            _require_classes(task, target)
+            if not isinstance(target, ClassTarget | MultiLabelTarget):
+                raise DataError(
+                    f"transforms: mixup: the task {task!r} predicts {target.noun}, expected "
+                    f"classes or several labels of each sample; leave it out"
+                )
         weight = draw.beta(self.alpha)
         chosen, other = draw.chance(weight), draw.other()
         inputs = _mixed(sample.inputs, other.inputs, weight)
@@ -62,11 +65,3 @@ def _blend(one: Tensor, other: Tensor, weight: float) -> Tensor:
         )
     mixed = torch.lerp(other.float(), one.float(), weight)
     return mixed.round().to(one.dtype) if one.dtype == torch.uint8 else mixed
-
-
-def _require_classes(task: str, target: Target) -> None:
-    if not isinstance(target, ClassTarget | MultiLabelTarget):
-        raise DataError(
-            f"transforms: mixup: the task {task!r} predicts {target.noun}, expected "
-            f"classes or several labels of each sample; leave it out"
-        )

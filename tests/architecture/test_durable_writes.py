@@ -29,7 +29,6 @@ EXCEPTIONS = {
     "mtlkit/loggers/tracker.py:TrackerWriter._save": (
         "written in every logged step; after a power cut some events are sent twice"
     ),
-    "mtlkit/testing/checks/two_ranks.py:_train": "results of two processes, in a temporary folder",
     "mtlkit/training/checkpoint.py:_write_whole": (
         "writes to the temporary folder of `save_checkpoint`"
     ),

@@ -10,11 +10,11 @@ and the op table, and never a catalog; it loads no plugin, and `implementation` 
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import torch
 
@@ -40,8 +40,6 @@ class _Context(NamedTuple):
     table: OpTable = REGISTERED
     choices: Mapping[str, str | Implementation] = {}
 
-
-_Function = TypeVar("_Function", bound=Callable[..., object])
 
 _context: ContextVar[_Context] = ContextVar("mtlkit_ops", default=_Context())  # noqa: B039
 
@@ -156,16 +154,6 @@ def explain(
     ]
 
 
-def _constant_in_graphs(function: _Function) -> _Function:
-    """Mark `function` as `torch.compiler.assume_constant_result` does.
-
-    The decorator of torch imports the compiler, which takes 1.5 s of CPU, to set this attribute.
-    """
-    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
-    return function
-
-
-@_constant_in_graphs
 def chosen_name(op: Op, argument: str | Implementation | None, *request: object) -> str:
     """Return the name of the implementation that serves a request, given as its fields.
 
@@ -175,6 +163,10 @@ def chosen_name(op: Op, argument: str | Implementation | None, *request: object)
     if chosen.name not in op.implementations:
         op.chosen[chosen.name] = chosen
     return chosen.name
+
+
+# as the decorator `torch.compiler.assume_constant_result` does, which imports the compiler: 1.5 s
+chosen_name._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def choose(op: Op, request: Request, argument: str | Implementation | None) -> Implementation:

@@ -6,8 +6,9 @@ inside it.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import import_module
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar, cast
 
 from mtlkit.errors import ImplementationError, MtlkitError, did_you_mean
 from mtlkit.ops.builtins import BUILTIN_OPS
@@ -32,15 +33,14 @@ class Registrations(Generic[T]):
 
     def __init__(self, kind: str, targets: Mapping[str, str]) -> None:
         self._kind = kind
-        self._targets = dict(targets)
-        self._values: dict[str, T] = {}
+        self._values: dict[str, T | str] = dict(targets)
 
     def names(self) -> list[str]:
         """Return all names, in the order of registration."""
-        return [*self._targets, *(name for name in self._values if name not in self._targets)]
+        return list(self._values)
 
     def __contains__(self, name: str) -> bool:
-        return name in self._targets or name in self._values
+        return name in self._values
 
     def get(self, name: str) -> T:
         """Return the value; `ImplementationError` if there is none."""
@@ -49,10 +49,11 @@ class Registrations(Generic[T]):
                 f"no {self._kind} named {name!r} is registered{did_you_mean(name, self.names())}; "
                 f"register it with mtlkit.ops.register, or use the value itself"
             )
-        if name not in self._values:
-            module, _, attribute = self._targets[name].partition(":")
-            self._values[name] = getattr(import_module(module), attribute)
-        return self._values[name]
+        value = self._values[name]
+        if isinstance(value, str):
+            module, _, attribute = value.partition(":")
+            value = self._values[name] = getattr(import_module(module), attribute)
+        return cast("T", value)
 
     def add(self, name: str, value: T) -> None:
         """Register `value`; `ImplementationError` if the name has another one."""
@@ -88,12 +89,10 @@ class OpTable(NamedTuple):
         """Return the table's implementations of `op`, without those that fail to load."""
         usable: dict[str, Implementation] = {}
         for name in self.implementations.names():
-            try:
+            with suppress(MtlkitError):
                 implementation = self.implementations.get(name)
-            except MtlkitError:
-                continue
-            if _implements(implementation, op):
-                usable[name] = implementation
+                if _implements(implementation, op):
+                    usable[name] = implementation
         return usable
 
 

@@ -63,16 +63,14 @@ def linear_timings(function: Callable[..., Tensor], sizes: Sizes) -> Iterator[Ti
     for request in sizes.requests():
         x, weight = draw_features(request), draw(request, request.classes, request.features)
         target = draw_labels(request, request.classes)
-        yield Timing(request, partial(_step, function, request, x, weight, target))
+        yield timing_of(request, partial(function, x, weight, target), (x, weight))
 
 
-def _step(
-    function: Callable[..., Tensor],
-    request: Request,
-    x: Tensor,
-    weight: Tensor,
-    target: Tensor,
-    name: str,
-) -> None:
-    loss = function(x, weight, target, reduction=request.reduction, implementation=name)
-    torch.autograd.grad(loss.sum(), (x, weight))
+def timing_of(request: Request, loss: Callable[..., Tensor], inputs: Sequence[Tensor]) -> Timing:
+    """Return the call of a `loss` and of its backward pass to the `inputs`."""
+
+    def call(name: str) -> None:
+        result = loss(reduction=request.reduction, implementation=name)
+        torch.autograd.grad(result.sum(), inputs, allow_unused=True)
+
+    return Timing(request, call)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import overload
+from typing import TypeVar
 
 import torch
 import torch.autograd.forward_ad as forward_ad
@@ -13,6 +13,8 @@ from torch import Tensor
 from mtlkit.ops.dispatch.implementation import Request
 
 REDUCTIONS = ("none", "sum", "mean")
+
+Given = TypeVar("Given", Tensor, Tensor | None)
 
 
 def check_matrix(op: str, name: str, value: Tensor, columns: int | None = None) -> None:
@@ -132,16 +134,12 @@ def check_head_labels(
         check_labels(op, f"targets[{head}]", target, end, missing)
 
 
-def check_reduction(op: str, reduction: str) -> None:
-    """Raise `ValueError` for an unknown reduction."""
+def check_options(op: str, reduction: str, smoothing: float = 0.0) -> None:
+    """Raise `ValueError` for an unknown reduction, or a label smoothing outside [0, 1]."""
     if reduction not in REDUCTIONS:
         raise ValueError(
             f"{op}: reduction: expected one of {', '.join(REDUCTIONS)}, got {reduction!r}"
         )
-
-
-def check_smoothing(op: str, smoothing: float) -> None:
-    """Raise `ValueError` unless `smoothing` is in [0, 1]."""
     if not 0 <= smoothing <= 1:
         raise ValueError(f"{op}: label_smoothing: expected 0 to 1, got {smoothing}")
 
@@ -154,10 +152,17 @@ def check_heads(
     if all(map(partial(head_fits, x), weights, biases)):
         return  # names are made for errors only
     for number, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-        check_weight(op, f"weights[{number}]", weight, x)
-        if bias is not None:
-            check_vector(op, f"biases[{number}]", bias, len(weight))
-        check_devices(op, x, **{f"weights[{number}]": weight, f"biases[{number}]": bias})
+        check_head(op, x, weight, bias, (f"weights[{number}]", f"biases[{number}]"))
+
+
+def check_head(
+    op: str, x: Tensor, weight: Tensor, bias: Tensor | None, names: tuple[str, str]
+) -> None:
+    """Check a weight (C, D) and a bias (C,) or None, called `names`, against x (N, D)."""
+    check_weight(op, names[0], weight, x)
+    if bias is not None:
+        check_vector(op, names[1], bias, len(weight))
+    check_devices(op, x, **{names[0]: weight, names[1]: bias})
 
 
 def head_fits(x: Tensor, weight: object, bias: object) -> bool:
@@ -207,15 +212,7 @@ def heads_of_one_type(
     return cast_x, matrices, offsets
 
 
-@overload
-def same_type(op: str, *tensors: Tensor) -> tuple[Tensor, ...]: ...
-
-
-@overload
-def same_type(op: str, *tensors: Tensor | None) -> tuple[Tensor | None, ...]: ...
-
-
-def same_type(op: str, *tensors: Tensor | None) -> tuple[Tensor | None, ...]:
+def same_type(op: str, *tensors: Given) -> tuple[Given, ...]:
     """Return the tensors in the type that autocast uses for matrix products, or as they are.
 
     `TypeError` if they then differ.
@@ -248,9 +245,11 @@ def request_of(
     `options` are the optional arguments by name, true for those in use.
     """
     options["forward_mode"] = has_tangent(*inputs)
+    gradient = any(tensor is not None and tensor.requires_grad for tensor in inputs)
     return Request(
-        x.shape[0], x.shape[1], classes, x.dtype, x.device.type, wants_gradient(*inputs), reduction,
-        parts, tuple(name for name, in_use in options.items() if in_use),
+        x.shape[0], x.shape[1], classes, x.dtype, x.device.type,
+        gradient and torch.is_grad_enabled(), reduction, parts,
+        tuple(name for name, in_use in options.items() if in_use),
     )  # fmt: skip
 
 
@@ -266,11 +265,6 @@ def without_autocast(x: Tensor) -> AbstractContextManager[None]:
 def _autocasts(device: str) -> bool:
     """Return whether autocast is on for this kind of device; the meta device has none."""
     return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
-
-
-def wants_gradient(*tensors: Tensor | None) -> bool:
-    """Return whether any of the tensors will be differentiated."""
-    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
 
 
 def has_tangent(*tensors: Tensor | None) -> bool:

@@ -57,26 +57,25 @@ def chunked_negatives_backward(
 ) -> list[Tensor]:
     """Return the gradients of x, W and b, empty where not needed, from those of both results."""
     logits = Logits(x, weight, bias, target, cosine)
-    gradients = Gradients(x, weight, bias, needs)
     shift = finite(negative_lse).unsqueeze(1)
 
     def shares(start: int, stop: int, tile: Tensor) -> Tensor:
         return logits.negative_logits(start, stop, tile).sub_(shift).exp_()
 
-    gradients_by_tiles(gradients, logits, of_target, of_negatives, tile_width(len(x)), shares)
-    return gradients.tensors(x)
+    return gradients_by_tiles(logits, of_target, of_negatives, needs, tile_width(len(x)), shares)
 
 
 def gradients_by_tiles(
-    gradients: Gradients,
     logits: Logits,
     of_target: Tensor,
     of_negatives: Tensor,
+    needs: list[bool],
     width: int,
     shares: Callable[[int, int, Tensor], Tensor],
-) -> None:
-    """Add all gradients to `gradients`; `shares` returns exp(z - negative_lse) (N, T) of a tile."""
+) -> list[Tensor]:
+    """Return the gradients of x, W and b; `shares` is exp(z - negative_lse) (N, T) of a tile."""
     x = logits.x
+    gradients = Gradients(x, logits.weight, logits.bias, needs)
     pull = torch.zeros_like(x, dtype=accumulator(x.dtype))
     for start, stop in spans(len(logits.weight), width):
         tile = logits.weight_tile(start, stop)
@@ -86,6 +85,7 @@ def gradients_by_tiles(
         gradients.add_tile(logits, (start, stop), tile_shares, of_negatives, more=False)
         del tile_shares, tile  # frees them before the next ones are allocated
     gradients.add_rows(slice(None), logits, pull, of_negatives, of_target)
+    return gradients.tensors(x)
 
 
 chunked_negatives.register_fake(fake_negatives)

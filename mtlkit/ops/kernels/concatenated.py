@@ -6,6 +6,7 @@ A head of many classes keeps its own product: concatenating it would copy its ma
 """
 
 from collections.abc import Callable, Iterator
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import torch
@@ -32,11 +33,9 @@ def groups(classes: list[int]) -> list[list[ClassRange]]:
     many = [[head] for head, count in enumerate(classes) if count > FEW]
     grouped = []
     for heads in [few, *many] if few else many:
-        ranges, start = [], 0
-        for head in heads:
-            ranges.append(ClassRange(head, start, start + classes[head]))
-            start += classes[head]
-        grouped.append(ranges)
+        stops = accumulate(classes[head] for head in heads)
+        pairs = zip(heads, stops, strict=True)
+        grouped.append([ClassRange(head, stop - classes[head], stop) for head, stop in pairs])
     return grouped
 
 

@@ -7,6 +7,7 @@ work. Outside of graphs the functions are therefore called directly.
 
 import inspect
 from collections.abc import Callable, Sequence
+from itertools import chain, islice
 from typing import Any
 
 import torch
@@ -66,11 +67,7 @@ def custom_op(
     name: str, *, changes: Sequence[str] = ()
 ) -> Callable[[Callable[..., Any]], CustomOp]:
     """Return a decorator that wraps a function in a `CustomOp`."""
-
-    def wrap(function: Callable[..., Any]) -> CustomOp:
-        return CustomOp(name, function, changes)
-
-    return wrap
+    return lambda function: CustomOp(name, function, changes)
 
 
 def _plain(flat: Sequence[Any]) -> bool:
@@ -92,25 +89,15 @@ Sizes = tuple[int | None, ...]
 
 def _flattened(arguments: Sequence[Any]) -> tuple[list[Any], Sizes]:
     """Return the arguments with lists expanded: autograd ignores tensors in a list."""
-    flat: list[Any] = []
-    for argument in arguments:
-        if isinstance(argument, list):
-            flat.extend(argument)
-        else:
-            flat.append(argument)
-    return flat, tuple(
-        len(argument) if isinstance(argument, list) else None for argument in arguments
-    )
+    sizes = tuple(len(value) if isinstance(value, list) else None for value in arguments)
+    lists = (value if isinstance(value, list) else [value] for value in arguments)
+    return [*chain.from_iterable(lists)], sizes
 
 
 def _nested(flat: Sequence[Any], sizes: Sizes) -> tuple[Any, ...]:
     """Restore the arguments from the flattened ones and their sizes."""
-    arguments: list[Any] = []
-    start = 0
-    for size in sizes:
-        arguments.append(flat[start] if size is None else list(flat[start : start + size]))
-        start += 1 if size is None else size
-    return tuple(arguments)
+    rest = iter(flat)
+    return tuple(next(rest) if size is None else list(islice(rest, size)) for size in sizes)
 
 
 def _function_of(

@@ -41,24 +41,19 @@ def fused_grad_cross_entropy(
     whole = len(x) <= x.shape[1]
     gradients = Gradients(x, weight, bias, needs, wide=not whole)
     step = max(len(x) if whole else ROWS, 1)
-    storage = _storage(gradients, x, len(weight), step if whole else min(ROWS, len(x)), whole)
+    memory = gradients.weight if whole else None  # has room for exp(z) of all rows
+    storage = x.new_empty(min(step, len(x)) * len(weight)) if memory is None else memory.view(-1)
     for first in range(0, len(x), step):
         place = slice(first, first + step)
         part = logits.rows(place)
         total += _add_rows(
-            gradients, part, place, storage, of_loss[place], of_partition[place], whole
-        )
+            gradients, part, place, storage, of_loss[place], of_partition[place],
+            shared=memory is not None,
+        )  # fmt: skip
     if len(x) == 0 and gradients.weight is not None:
         gradients.weight.zero_()
     of_x, of_weight, of_bias = gradients.tensors(x)
     return total, of_x, of_weight, of_bias
-
-
-def _storage(gradients: Gradients, x: Tensor, classes: int, rows: int, whole: bool) -> Tensor:
-    """Return memory for exp(z) of `rows` rows: that of W's gradient, if it has room."""
-    if whole and gradients.weight is not None:
-        return gradients.weight.view(-1)
-    return x.new_empty(rows * classes)
 
 
 def _add_rows(
@@ -74,7 +69,7 @@ def _add_rows(
     rows, columns = logits.x.shape
     classes = len(logits.weight)
     # in W's gradient a tile begins at the rows of its classes
-    pitch = columns if shared and gradients.weight is not None else rows
+    pitch = columns if shared else rows
     scan = Scan(logits, pull=gradients.x is not None)
     kept = []
     for start, stop in spans(classes, TILE):
@@ -84,7 +79,7 @@ def _add_rows(
     negative_lse, of_target = scan.negative_lse(), logits.target_logit()
     total, of_negatives, of_target = _losses(of_target, negative_lse, of_loss, of_partition)
     for start, stop, shares, shift in reversed(kept):  # the last tiles are still in a cache
-        if shared and gradients.weight is not None:
+        if shared:
             shares = shares.clone()  # this tile's gradient overwrites their memory
         factor = share_of(shift, negative_lse) * of_negatives
         gradients.add_tile(logits, (start, stop), shares, factor, more=place.start > 0)

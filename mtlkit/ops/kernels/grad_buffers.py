@@ -25,11 +25,6 @@ def scaled(unit: Tensor, factor: Tensor) -> Tensor:
     return unit.detach().mul_(factor)
 
 
-def zeros_for_none(like: Tensor, *gradients: Tensor | None) -> list[Tensor]:
-    """Return the gradients, with zeros in the shape of `like` for None."""
-    return [torch.zeros_like(like) if gradient is None else gradient for gradient in gradients]
-
-
 class _Guard(torch.autograd.Function):
     """An input whose gradient can be computed but not differentiated."""
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mtlkit.ops.kernels.grad_buffers import consumable, zeros_for_none
+from mtlkit.ops.kernels.grad_buffers import consumable
 from mtlkit.ops.kernels.tiles import accumulator
 
 
@@ -58,7 +58,10 @@ def make_backward(
     ) -> tuple[Tensor | None, ...]:
         x, weight, bias, target, negative_lse, *kept = ctx.saved_tensors
         kept = list(map(consumable, kept)) if overwrites else kept
-        upstream = zeros_for_none(negative_lse, of_target, of_negatives)
+        upstream = (
+            torch.zeros_like(negative_lse) if gradient is None else gradient
+            for gradient in (of_target, of_negatives)
+        )
         gradients = gradients_of(
             x, weight, bias, target, ctx.cosine, negative_lse, *kept, *upstream, ctx.needs
         )

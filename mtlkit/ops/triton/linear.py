@@ -6,7 +6,7 @@ from torch import Tensor
 from mtlkit.ops.kernels.chunked import gradients_by_tiles
 from mtlkit.ops.kernels.custom_op import custom_op
 from mtlkit.ops.kernels.negatives import fake_gradients, fake_negatives, make_backward, save
-from mtlkit.ops.kernels.tiles import Gradients, Logits, finite, inverse_norm
+from mtlkit.ops.kernels.tiles import Logits, finite, inverse_norm
 from mtlkit.ops.kernels.triton_config import (
     TILE,
     classes_of_a_program,
@@ -75,9 +75,7 @@ def triton_negatives_backward(
                 )  # fmt: skip
         return tile_shares
 
-    gradients = Gradients(x, weight, bias, needs)
-    gradients_by_tiles(gradients, logits, of_target, of_negatives, TILE, shares)
-    return gradients.tensors(x)
+    return gradients_by_tiles(logits, of_target, of_negatives, needs, TILE, shares)
 
 
 triton_negatives.register_fake(fake_negatives)

@@ -4,7 +4,7 @@ import torch
 
 from mtlkit.adapters.base import AdapterModule
 from mtlkit.features.base import FeatureSpec
-from mtlkit.testing.check import Subject, checks, require, require_type
+from mtlkit.testing.check import Subject, checks_of, require, require_type
 from mtlkit.testing.small_features import SPECS, random_features
 
 
@@ -52,4 +52,4 @@ def has_finite_gradients(subject: Subject) -> None:
         )
 
 
-CHECKS = checks(declares_its_kinds, returns_the_declared_features, has_finite_gradients)
+CHECKS = checks_of(__name__)

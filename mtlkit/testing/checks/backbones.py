@@ -10,7 +10,7 @@ from mtlkit.features.base import FeatureSpec
 from mtlkit.features.inputs import Batch
 from mtlkit.features.maps import MapFeatures
 from mtlkit.features.tokens import MASK
-from mtlkit.testing.check import Subject, checks, require, require_type
+from mtlkit.testing.check import Subject, checks_of, require, require_type
 from mtlkit.testing.harness import harness_of
 
 
@@ -108,10 +108,4 @@ def builds_the_same_tensors_when_blank(subject: Subject) -> None:
     require(same, "`blank` builds tensors of other names or shapes")
 
 
-CHECKS = checks(
-    returns_the_declared_features,
-    ignores_padding,
-    splits_into_stem_and_tail,
-    accepts_channels_last,
-    builds_the_same_tensors_when_blank,
-)
+CHECKS = checks_of(__name__)

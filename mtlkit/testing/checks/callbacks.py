@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mtlkit.recipe import Recipe
 from mtlkit.task_types import Role
-from mtlkit.testing.check import Subject, checks, require
+from mtlkit.testing.check import Subject, checks_of, require
 from mtlkit.testing.small_data import small_recipe, small_training, small_updater
 from mtlkit.training.batching.batches import seed_step
 from mtlkit.training.checkpoint import newest_checkpoint, tensors_of
@@ -118,10 +118,4 @@ def resumes_exactly(subject: Subject) -> None:
     require(not different, f"after a stop, {', '.join(different[:3])} differ")
 
 
-CHECKS = checks(
-    returns_a_callback_state,
-    draws_no_random_numbers,
-    declares_that_it_moves_parameters,
-    restores_moved_parameters,
-    resumes_exactly,
-)
+CHECKS = checks_of(__name__)

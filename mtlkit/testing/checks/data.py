@@ -15,7 +15,7 @@ from mtlkit.data.source import Loading
 from mtlkit.errors import DataError
 from mtlkit.features.inputs import Batch
 from mtlkit.targets.rows import chunks
-from mtlkit.testing.check import Subject, checks, require, require_type
+from mtlkit.testing.check import Subject, checks_of, require, require_type
 
 
 def load(subject: Subject, **settings: object) -> Data:
@@ -166,13 +166,4 @@ def _labels(column: Column) -> Tensor:
     return labels.nan_to_num(-1e30) if labels.is_floating_point() else labels
 
 
-CHECKS = checks(
-    loads_training_samples,
-    gathers_samples,
-    has_inputs_of_one_shape,
-    loads_deterministically,
-    ignores_cache_and_workers,
-    has_disjoint_splits,
-    labels_splits_consistently,
-    labels_fit_their_types,
-)
+CHECKS = checks_of(__name__)

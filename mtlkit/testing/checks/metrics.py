@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mtlkit.metrics.base import Metric, MetricState
 from mtlkit.targets.base import Target
-from mtlkit.testing.check import Subject, checks, require
+from mtlkit.testing.check import Subject, checks_of, require
 from mtlkit.testing.checks.heads import require_targets
 from mtlkit.testing.labels import (
     draw_labels,
@@ -33,7 +33,7 @@ def declares_its_scale(subject: Subject) -> None:
     metric, kind = subject.value, subject.kind.__name__
     require(isinstance(metric.name, str) and bool(metric.name) and "/" not in metric.name,
             f"the name is {metric.name!r}; expected text without '/'")  # fmt: skip
-    require_targets(subject)
+    require_targets(subject.kind)
     direction = getattr(metric, "higher_is_better", None)
     require(isinstance(direction, bool),
             f"{kind}.higher_is_better is {direction!r}; expected True or False")  # fmt: skip
@@ -170,13 +170,4 @@ def _require_same(one: float | None, other: float | None, message: str) -> None:
         require(math.isclose(one, other, rel_tol=TOLERANCE), f"{message}: {one} and {other}")
 
 
-CHECKS = checks(
-    declares_its_scale,
-    computes_a_number_within_its_bounds,
-    names_its_parts,
-    prefers_right_outputs,
-    ignores_missing_targets,
-    ignores_the_order_of_samples,
-    ignores_the_division_into_batches,
-    merges_over_ranks,
-)
+CHECKS = checks_of(__name__)

@@ -5,33 +5,38 @@ if it has no other.
 """
 
 import math
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from mtlkit.ops.dispatch.choice import use
 from mtlkit.ops.dispatch.implementation import Request
+from mtlkit.ops.dispatch.trial import Trial
 from mtlkit.testing.check import Subject, checks, require
 from mtlkit.testing.modules import fresh_compiler
 from mtlkit.testing.op_calls import (
+    ROWS,
     OpCall,
     answer,
     called,
-    custom_ops,
     gradients,
     implementations_of,
     leaves,
     new_generator,
     op_of,
     place_of,
-    reference_of,
     second_derivatives,
     spread,
-    table_of,
     tangent,
     trials_of,
     upstream_of,
 )
+from mtlkit.testing.operators import Operators
+
+T = TypeVar("T")
 
 FLOORS = {torch.float32: (1e-6, 5e-6), torch.bfloat16: (1e-3, 5e-3), torch.float16: (2e-4, 1e-3)}
 """Tolerated relative errors of a loss and a gradient, in addition to those of eager mode."""
@@ -65,13 +70,22 @@ def says_what_it_is_of(subject: Subject) -> None:
         require(grows, f"{impl.name}: 64 times the rows cost less than before")
 
 
+def _compared(
+    subject: Subject, compute: Callable[[Trial, str], T | None], rows: int = ROWS
+) -> Iterator[tuple[str, T, T]]:
+    """Yield what `compute` returns for an implementation and for the definition, by label.
+
+    Calls that one of them refuses, such as those in float64, are left out.
+    """
+    for label, name, trial in trials_of(subject, rows):
+        result, expected = compute(trial, name), compute(trial, op_of(subject).reference.name)
+        if result is not None and expected is not None:
+            yield label, result, expected
+
+
 def gives_what_the_definition_gives(subject: Subject) -> None:
     """In float64 its result and all gradients are those of the definition, with every option."""
-    for label, name, trial in trials_of(subject):
-        expected = answer(trial, reference_of(subject), torch.float64)
-        result = answer(trial, name, torch.float64)
-        if result is None or expected is None:
-            continue  # it may not support this option, or float64; the next check uses float32
+    for label, result, expected in _compared(subject, partial(answer, dtype=torch.float64)):
         for place, (ours, true) in enumerate(zip(result, expected, strict=True)):
             close = ours.shape == true.shape and torch.allclose(ours, true, 1e-7, 1e-9)
             require(close, f"{label}: {place_of(place)} is not that of the definition")
@@ -84,7 +98,8 @@ def is_as_accurate_as_eager(subject: Subject) -> None:
         for dtype, floors in FLOORS.items():
             low = trial._replace(inputs=tuple(tensor.to(dtype) for tensor in trial.inputs))
             result = answer(low, name, dtype)
-            eager, truth = (answer(low, reference_of(subject), d) for d in (dtype, torch.float64))
+            reference = op_of(subject).reference.name
+            eager, truth = (answer(low, reference, d) for d in (dtype, torch.float64))
             if result is None or eager is None or truth is None:
                 continue
             served.add(name)
@@ -105,11 +120,8 @@ def is_as_accurate_as_eager(subject: Subject) -> None:
 def bears_an_empty_batch(subject: Subject) -> None:
     """Without a row, and with a single one, it gives what the definition gives."""
     for rows in (0, 1):
-        for label, name, trial in trials_of(subject, rows):
-            result = answer(trial, name, torch.float32)
-            expected = answer(trial, reference_of(subject), torch.float32)
-            if result is None or expected is None:
-                continue
+        compute = partial(answer, dtype=torch.float32)
+        for label, result, expected in _compared(subject, compute, rows):
             for place, (ours, true) in enumerate(zip(result, expected, strict=True)):
                 close = ours.shape == true.shape and torch.allclose(
                     ours, true, 1e-4, 1e-5, equal_nan=True
@@ -156,30 +168,22 @@ def can_go_backward_twice(subject: Subject) -> None:
 
 def gives_no_wrong_second_derivative(subject: Subject) -> None:
     """Second derivatives are those of the definition, or an error; never something else."""
-    for label, name, trial in trials_of(subject):
-        for power in (1, 2):
-            result, expected = (
-                second_derivatives(trial, candidate, power)
-                for candidate in (name, reference_of(subject))
-            )
-            if result is not None and expected is not None:
-                pairs = zip(result, expected, strict=True)
-                same = all(torch.allclose(a, b, 1e-6, 1e-8) for a, b in pairs)
-                require(same, f"{label}: a second derivative is wrong, where an error is expected")
+    for power in (1, 2):
+        compute = partial(second_derivatives, power=power)
+        for label, result, expected in _compared(subject, compute):
+            pairs = zip(result, expected, strict=True)
+            same = all(torch.allclose(a, b, 1e-6, 1e-8) for a, b in pairs)
+            require(same, f"{label}: a second derivative is wrong, where an error is expected")
 
 
 def gives_no_wrong_tangent(subject: Subject) -> None:
     """Forward-mode derivatives are those of the definition, or an error; never zero."""
-    for label, name, trial in trials_of(subject):
-        result, expected = (
-            tangent(trial, candidate) for candidate in (name, reference_of(subject))
+    for label, result, expected in _compared(subject, tangent):
+        require(
+            torch.allclose(result, expected, 1e-6, 1e-8),
+            f"{label}: forward-mode differentiation gives something else, where an error is "
+            f"expected; refuse requests with the option forward_mode",
         )
-        if result is not None and expected is not None:
-            require(
-                torch.allclose(result, expected, 1e-6, 1e-8),
-                f"{label}: forward-mode differentiation gives something else, where an error is "
-                f"expected; refuse requests with the option forward_mode",
-            )
 
 
 def leaves_its_inputs_alone(subject: Subject) -> None:
@@ -207,9 +211,9 @@ def can_be_traced(subject: Subject) -> None:
             continue  # one call per implementation is enough, because tracing takes seconds
         done.add(name)
         inputs = leaves(trial.inputs, torch.float32)
-        with custom_ops() as calls:
+        with Operators() as recorder:
             answer(trial, name, torch.float32)
-        for op, arguments in calls:
+        for op, arguments in recorder.custom.values():
             torch.library.opcheck(op, arguments, test_utils=("test_schema", "test_faketensor"))
         with fresh_compiler():
             result = torch.compile(OpCall(trial, name), backend="aot_eager", fullgraph=True)(
@@ -239,8 +243,8 @@ def can_be_exported(subject: Subject) -> None:
 
 def has_a_definition_with_right_gradients(subject: Subject) -> None:
     """The gradients of the definition are those of finite differences, and its batch is whole."""
-    with use(table_of(subject)):
-        definition = reference_of(subject)
+    with use(subject.catalog.op_table):
+        definition = op_of(subject).reference.name
         for label, trial in op_of(subject).trials(5, new_generator()).items():
             inputs = leaves(trial.inputs, torch.float64)
             result = called(trial, definition, inputs)
@@ -262,9 +266,8 @@ CHECKS = checks(
     leaves_its_inputs_alone,
     can_be_traced,
     can_be_exported,
-    since=(1, 2),
 )
 """Checks of implementations, and of ops through their implementations."""
 
-OP_CHECKS = checks(has_a_definition_with_right_gradients, since=(1, 2))
+OP_CHECKS = checks(has_a_definition_with_right_gradients)
 """Checks of ops only."""

@@ -18,15 +18,9 @@ def _started(subject: Subject, **second: float) -> tuple[list[nn.Parameter], tor
     """Return two parameters at (1, -2), each in its own group, and their optimizer."""
     parameters = [nn.Parameter(torch.tensor([1.0, -2.0])) for _ in range(2)]
     value = subject.value
-    groups = [
-        {
-            "params": [parameter], "lr": value.lr,
-            "weight_decay": value.weight_decay,
-        }
-        for parameter in parameters
-    ]  # fmt: skip
-    groups[1] |= second
-    optimizer = value.build(groups)
+    options = {"lr": value.lr, "weight_decay": value.weight_decay}
+    first, last = ([parameter] for parameter in parameters)
+    optimizer = value.build([{"params": first, **options}, {"params": last, **options, **second}])
     name_groups(optimizer)
     set_training(optimizer, True)
     return parameters, optimizer

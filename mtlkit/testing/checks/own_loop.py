@@ -3,10 +3,10 @@
 import warnings
 
 import attrs
-import torch
 from torch import Tensor
 
-from mtlkit.testing.check import Subject, checks, require
+from mtlkit.testing.check import Subject, checks_of, require
+from mtlkit.testing.checks.weightings import different_tensors
 from mtlkit.testing.small_data import small_recipe, small_updater
 from mtlkit.training.balancing.balance import Balance, balance
 from mtlkit.training.balancing.given_losses import Loss
@@ -39,11 +39,10 @@ def makes_the_same_updates_in_another_loop(subject: Subject) -> None:
         if recipe.weighting.reads_epochs and step % updater.batches.per_epoch == 0:
             loop.start_epoch()
         _update(other, loop, step)
-    one, two = tensors_of(updater.inner), tensors_of(other.inner)
-    different = [n for n in one if not torch.allclose(one[n], two[n], rtol=1e-3, atol=1e-5)]
+    different = different_tensors(tensors_of(updater.inner), tensors_of(other.inner))
     require(
         not different,
-        f"in another loop it differs in {', '.join(different)}; if it reads features, the losses "
+        f"in another loop it differs in {different}; if it reads features, the losses "
         f"of samples, or epochs, declare `reads_features` or `reads_epochs`",
     )
 
@@ -81,4 +80,4 @@ def _losses(updater: Updater, loop: Balance, index: Tensor) -> tuple[dict[str, L
     return losses, features
 
 
-CHECKS = checks(makes_the_same_updates_in_another_loop)
+CHECKS = checks_of(__name__)

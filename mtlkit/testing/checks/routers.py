@@ -10,7 +10,7 @@ from mtlkit.adapters.pool import Pool
 from mtlkit.backbones.mlp import MLP
 from mtlkit.data.source import Loading
 from mtlkit.errors import AssemblyError
-from mtlkit.features.base import FeatureSpec, readable
+from mtlkit.features.base import readable
 from mtlkit.features.inputs import Batch
 from mtlkit.features.vectors import VectorFeatures
 from mtlkit.model import MultiTaskModel
@@ -19,7 +19,7 @@ from mtlkit.routers.base import Router
 from mtlkit.routers.branches import Branch, BranchesModule
 from mtlkit.task import loss_terms
 from mtlkit.task_types import MISSING
-from mtlkit.testing.check import Subject, checks, require
+from mtlkit.testing.check import Subject, checks_of, require
 from mtlkit.testing.checks.weightings import require_same_after_restore, run_updates, with_one_task
 from mtlkit.testing.harness import BACKBONE, grouped
 from mtlkit.testing.small_data import small_model, small_recipe, small_targets, small_updater
@@ -66,14 +66,11 @@ def returns_features_of_the_declared_widths(subject: Subject) -> None:
     if features.per_task:
         missing = [task for task in recipe.tasks if task not in features.per_task]
         require(not missing, f"{', '.join(missing)} has no separate features, unlike other tasks")
-    of_tasks = recipe.router.head_features(_backbone_features(recipe))
+    backbone = recipe.backbone.build(recipe.data.load(Loading()).input_specs)
+    of_tasks = recipe.router.head_features(backbone.features)
     for task in recipe.tasks:
         mismatch = of_tasks.mismatch(features.of(task), SAMPLES)
         require(mismatch is None, f"{task}: {mismatch} by `head_features`")
-
-
-def _backbone_features(recipe: Recipe) -> FeatureSpec:
-    return recipe.backbone.build(recipe.data.load(Loading()).input_specs).features
 
 
 def trains_on_every_kind_of_features(subject: Subject) -> None:
@@ -126,8 +123,7 @@ def shares_features_if_declared(subject: Subject) -> None:
 
 def lists_modules_behind_the_features(subject: Subject) -> None:
     """The features depend on all parameters except those of `own_modules` and branches."""
-    recipe = recipe_of(subject)
-    model, inputs, _ = build(recipe)
+    model, inputs, _ = build(recipe_of(subject))
     features = model.train().features(inputs)
     ends = [features.shared, *features.per_task.values()]
     torch.autograd.backward([end.sum() for end in ends])
@@ -146,8 +142,7 @@ def lists_modules_behind_the_features(subject: Subject) -> None:
 
 def normalizes_branch_weights(subject: Subject) -> None:
     """Logits of branches are (N, G, C); their weights and probabilities sum to 1."""
-    recipe = recipe_of(subject)
-    model, inputs, targets = build(recipe)
+    model, inputs, targets = build(recipe_of(subject))
     with torch.no_grad():
         branches = model.eval()(inputs, targets).branches
     for task, result in branches.items():
@@ -167,8 +162,7 @@ def normalizes_branch_weights(subject: Subject) -> None:
 
 def handles_missing_labels(subject: Subject) -> None:
     """A batch without labels has zero losses, and its gradients reach every parameter."""
-    recipe = recipe_of(subject)
-    model, inputs, labeled = build(recipe)
+    model, inputs, labeled = build(recipe_of(subject))
     model.train()
     targets = {
         task: torch.full_like(target, torch.nan if target.is_floating_point() else MISSING)
@@ -207,15 +201,4 @@ def resumes_exactly(subject: Subject) -> None:
     require_same_after_restore(recipe_of(subject), 2)
 
 
-CHECKS = checks(
-    keeps_the_terms_of_tasks,
-    returns_features_of_the_declared_widths,
-    trains_on_every_kind_of_features,
-    shares_features_if_declared,
-    lists_modules_behind_the_features,
-    normalizes_branch_weights,
-    handles_missing_labels,
-    accepts_any_backbone,
-    handles_one_task,
-    resumes_exactly,
-)
+CHECKS = checks_of(__name__)

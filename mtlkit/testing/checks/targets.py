@@ -1,10 +1,9 @@
 """Checks of types of targets: their declarations, weights and checks of labels."""
 
 import torch
-from torch import Tensor
 
 from mtlkit.errors import DataError
-from mtlkit.testing.check import Subject, checks, require
+from mtlkit.testing.check import Subject, checks_of, require
 from mtlkit.testing.head_batches import labels_of
 
 SAMPLES = 6
@@ -45,10 +44,6 @@ def masks_its_elements(subject: Subject) -> None:
     present, weights = subject.value.present(labels), subject.value.weights(labels)
     require(present.dtype == torch.bool, f"`present` returns {present.dtype}, not bool")
     require(len(present) == len(labels), f"`present` has {len(present)} rows for {len(labels)}")
-    _require_weights(weights, present)
-
-
-def _require_weights(weights: Tensor, present: Tensor) -> None:
     shape = (len(present),)
     require(tuple(weights.shape) == shape, f"weights are {tuple(weights.shape)}, not {shape}")
     require(weights.dtype == torch.float32, f"weights are {weights.dtype}, not float32")
@@ -57,4 +52,4 @@ def _require_weights(weights: Tensor, present: Tensor) -> None:
             "a sample has a weight without a present element, or none with one")  # fmt: skip
 
 
-CHECKS = checks(declares_its_labels, accepts_its_labels_only, masks_its_elements)
+CHECKS = checks_of(__name__)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mtlkit.errors import DataError
 from mtlkit.targets.base import Target
-from mtlkit.testing.check import Subject, checks, require
+from mtlkit.testing.check import Subject, checks_of, require
 from mtlkit.testing.labels import EXAMPLES, draw_labels, without_some
 from mtlkit.transforms.draw import Draw
 from mtlkit.transforms.sample import Sample
@@ -133,12 +133,4 @@ def _equal(one: Tensor, other: Tensor) -> bool:
     return one.shape == other.shape and torch.allclose(one, other, rtol=0, atol=0, equal_nan=True)
 
 
-CHECKS = checks(
-    declares_whether_it_is_random,
-    transforms_classes,
-    repeats_its_numbers,
-    draws_no_numbers_unless_random,
-    leaves_its_sample_unchanged,
-    returns_valid_labels,
-    keeps_one_size,
-)
+CHECKS = checks_of(__name__)

@@ -1,12 +1,11 @@
 """Checks of what the options of a weighting state of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from unittest import mock
 
-import attrs
 from torch import Tensor
 
-from mtlkit.testing.check import Subject, checks, require
+from mtlkit.testing.check import Subject, checks_of, require
 from mtlkit.testing.checks.weightings import different_tensors, recipe_of, run_updates
 from mtlkit.testing.small_data import small_updater
 from mtlkit.weightings.kinds import AfterStep, LookaheadWeighting
@@ -28,21 +27,11 @@ def _shared_after(subject: Subject, factor: float) -> Mapping[str, Tensor]:
     """
     updater = small_updater(recipe_of(subject))
     head = updater.inner.model.head("side")
-    with mock.patch.object(head, "loss", _Times(head.loss, factor)):
+    loss = head.loss
+    with mock.patch.object(head, "loss", lambda *inputs: factor * loss(*inputs)):
         run_updates(updater, range(1))
     shared = updater.inner.model.router.parameters()
     return {str(i): p.detach() for i, p in enumerate(shared)}
-
-
-@attrs.frozen
-class _Times:
-    """A scaled loss."""
-
-    loss: Callable[[Tensor, Tensor], Tensor]
-    factor: float
-
-    def __call__(self, features: Tensor, target: Tensor) -> Tensor:
-        return self.loss(features, target) * self.factor
 
 
 def declares_comparisons(subject: Subject) -> None:
@@ -56,4 +45,4 @@ def declares_comparisons(subject: Subject) -> None:
         )
 
 
-CHECKS = checks(is_scale_free_if_declared, declares_comparisons, since=(1, 2))
+CHECKS = checks_of(__name__)

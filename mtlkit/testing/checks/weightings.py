@@ -2,21 +2,24 @@
 
 import gc
 import math
-import multiprocessing
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import attrs
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load
 from torch import Tensor
 
 from mtlkit.component import Problem
 from mtlkit.recipe import Recipe
-from mtlkit.testing.check import Subject, checks, require
+from mtlkit.testing.check import Subject, checks_of, require
 from mtlkit.testing.operators import Operators
-from mtlkit.testing.small_data import SmallData, small_recipe, small_updater
+from mtlkit.testing.small_data import SmallData, small_map_recipe, small_recipe, small_updater
 from mtlkit.training.checkpoint import tensors_of
 from mtlkit.training.optimization.optimizer_state import optimizer_state, restore_optimizer
 from mtlkit.training.update import Updater
@@ -63,6 +66,19 @@ def returns_finite_weights(subject: Subject) -> None:
     after = tensors_of(updater.inner.model)
     require(all(v.isfinite().all() for v in after.values()), "an update is not finite")
     require(any(not v.equal(before[n]) for n, v in after.items()), "updates change no weight")
+
+
+def trains_on_labels_of_every_type(subject: Subject) -> None:
+    """With maps, vectors and several labels, weights and updates are finite, or it is refused."""
+    recipe = attrs.evolve(small_map_recipe(), weighting=subject.value)
+    if recipe.problems():
+        return
+    updater = run_updates(small_updater(recipe), range(UPDATES))
+    _, weights = updater.meter.read()
+    infinite = [name for name, weight in weights.items() if not math.isfinite(weight)]
+    require(not infinite, f"the weight of {', '.join(infinite)} is not finite")
+    broken = [n for n, value in tensors_of(updater.inner).items() if not value.isfinite().all()]
+    require(not broken, f"an update makes {', '.join(broken[:3])} not finite")
 
 
 def trains_its_parameters(subject: Subject) -> None:
@@ -144,49 +160,35 @@ def accumulates_micro_batches(subject: Subject) -> None:
 def trains_equally_on_two_ranks(subject: Subject) -> None:
     """Two processes that divide each batch make the updates of one, and stay equal."""
     alone = tensors_of(run_updates(small_updater(recipe_of(subject)), range(UPDATES)).inner)
-    states = _on_two_ranks(subject)
-    require(isinstance(states, list), f"two processes cannot train it: {states}")
-    assert isinstance(states, list)
-    between = different_tensors(states[0], states[1], exact=True)
+    results = _on_two_ranks(subject)
+    errors = [result for result in results if isinstance(result, str)]
+    require(not errors, f"two processes cannot train it: {'; '.join(errors)}")
+    first, second = (load(result) for result in results if isinstance(result, bytes))
+    between = different_tensors(first, second, exact=True)
     require(not between, f"the two processes differ in {between}")
-    different = different_tensors(alone, states[0])
+    different = different_tensors(alone, first)
     require(not different, f"two processes differ from one in {different}")
 
 
-def _on_two_ranks(subject: Subject) -> list[Mapping[str, Tensor]] | str:
-    """Return the state of each rank after some updates, or the error; one run for all subjects."""
+def _on_two_ranks(subject: Subject) -> Sequence[bytes | str]:
+    """Return the state of each rank after some updates, or its error; one run for all subjects."""
     if "two ranks" not in subject.answers:
         subjects = [s for s in subject.others or (subject,) if s.plural == subject.plural]
         subject.answers["two ranks"] = _train_on_two_ranks({s.label: s.value for s in subjects})
-    states: list[Mapping[str, Tensor]] | str = subject.answers["two ranks"][subject.label]
-    return states
+    results: Sequence[bytes | str] = subject.answers["two ranks"][subject.label]
+    return results
 
 
-def _train_on_two_ranks(
-    values: Mapping[str, Weighting],
-) -> Mapping[str, list[Mapping[str, Tensor]] | str]:
+def _train_on_two_ranks(values: Mapping[str, Weighting]) -> Mapping[str, Sequence[bytes | str]]:
     from mtlkit.testing.checks.two_ranks import train_all
 
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        context = multiprocessing.get_context("spawn")
-        processes = [
-            context.Process(target=train_all, args=(values, folder, rank)) for rank in (0, 1)
-        ]
-        for process in processes:
-            process.start()
-        for process in processes:
-            process.join()
-        states: dict[str, list[Mapping[str, Tensor]] | str] = {}
-        for number, label in enumerate(values):
-            paths = [folder / f"{number}.{rank}" for rank in (0, 1)]
-            errors = [path.with_suffix(f"{path.suffix}.error") for path in paths]
-            messages = [error.read_text(encoding="utf-8") for error in errors if error.exists()]
-            if all(path.exists() for path in paths):
-                states[label] = [load_file(path) for path in paths]
-            else:
-                states[label] = "; ".join(messages) or "a process ended without an error"
-        return states
+    with TemporaryDirectory() as folder, ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        train = partial(train_all, [*values.values()], Path(folder))
+        try:
+            ranks = [*pool.map(train, (0, 1))]
+        except BrokenProcessPool:
+            return dict.fromkeys(values, ("a process ended without an error",))
+    return dict(zip(values, zip(*ranks, strict=True), strict=True))
 
 
 def different_tensors(
@@ -244,14 +246,4 @@ def _operators(updater: Updater, updates: range) -> int:
     return calls // len(updates)
 
 
-CHECKS = checks(
-    is_of_one_kind,
-    returns_finite_weights,
-    trains_its_parameters,
-    handles_a_term_without_labels,
-    resumes_exactly,
-    releases_the_graph,
-    handles_one_task,
-    accumulates_micro_batches,
-    trains_equally_on_two_ranks,
-) + checks(ignores_the_order_of_tasks, runs_few_operators, since=(1, 2))
+CHECKS = checks_of(__name__)
