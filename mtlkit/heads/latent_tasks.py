@@ -70,14 +70,12 @@ class LatentTasksHead(HeadModule):
     7.243
     """
 
-    members: Tensor
-
     def __init__(self, config: LatentTasks, features: int, members: Tensor) -> None:
         super().__init__()
         self.sparsity = config.sparsity
         self.latent = nn.Linear(features, config.latent, bias=False)  # L'
         self.combination = nn.Linear(config.latent, members.shape[1])  # S' and b
-        self.register_buffer("members", members.unsqueeze(-1).float(), persistent=False)
+        self.members = nn.Buffer(members.unsqueeze(-1).float(), persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:
         margins: Tensor = self.combination(self.latent(features))
