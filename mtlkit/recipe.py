@@ -9,8 +9,7 @@ import torch
 
 from mtlkit.backbones.base import Backbone
 from mtlkit.callbacks.base import Callback
-from mtlkit.callbacks.moving_rules import moving_problems
-from mtlkit.callbacks.rate_rules import rate_problems
+from mtlkit.callbacks.rules import moving_problems, rate_problems
 from mtlkit.component import Problem, above, at_least, one_of, optional, seed_number, word_or
 from mtlkit.data.source import DataSource
 from mtlkit.errors import RecipeError

@@ -7,10 +7,10 @@ Detection", CVPR 2017, section 3.
 """
 
 import attrs
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mtlkit.adapters.base import Adapter, AdapterModule
+from mtlkit.adapters.upsample import resized
 from mtlkit.component import at_least
 from mtlkit.features.base import Context, FeatureSpec
 from mtlkit.features.maps import MapFeatures
@@ -60,13 +60,10 @@ class FPNModule(AdapterModule):
         levels = self.pyramid.split(features)
         maps = [layer(level) for layer, level in zip(self.lateral, levels, strict=True)]
         for index in range(len(maps) - 2, -1, -1):
-            maps[index] = maps[index] + _resized(maps[index + 1], maps[index], "nearest")
+            size = maps[index].shape[2:]
+            maps[index] = maps[index] + resized(maps[index + 1], size, "nearest")
         maps = [layer(level) for layer, level in zip(self.output, maps, strict=True)]
         joined: Tensor = maps[0]
         for level in maps[1:]:
-            joined = joined + _resized(level, maps[0], "bilinear")
+            joined = joined + resized(level, joined.shape[2:])
         return joined
-
-
-def _resized(maps: Tensor, like: Tensor, mode: str) -> Tensor:
-    return maps if maps.shape == like.shape else F.interpolate(maps, like.shape[2:], mode=mode)

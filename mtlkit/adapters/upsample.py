@@ -50,10 +50,9 @@ class UpsampleModule(AdapterModule):
         levels = (features,) if self.pyramid is None else self.pyramid.split(features)
         height, width = levels[0].shape[2:]
         size = (height * self.factor, width * self.factor)
-        return torch.cat([_resized(maps, size) for maps in levels], dim=1)
+        return torch.cat([resized(maps, size) for maps in levels], dim=1)
 
 
-def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    if tuple(maps.shape[2:]) == size:
-        return maps
-    return F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
+def resized(maps: Tensor, size: tuple[int, ...], mode: str = "bilinear") -> Tensor:
+    """Return maps (N, C, H, W) interpolated to `size`, if they have another one."""
+    return maps if maps.shape[2:] == size else F.interpolate(maps, size, mode=mode)

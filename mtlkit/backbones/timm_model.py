@@ -17,7 +17,7 @@ from mtlkit.backbones.timm_weights import (
 )
 from mtlkit.component import at_least, between, one_of, optional
 from mtlkit.errors import AssemblyError, did_you_mean, error_text
-from mtlkit.features.base import FeatureSpec, readable
+from mtlkit.features.base import FeatureSpec
 from mtlkit.features.inputs import Batch, InputSpec, InputSpecs, image_input
 from mtlkit.features.maps import MapFeatures
 from mtlkit.features.pretrained import PretrainedImages
@@ -80,7 +80,7 @@ class TimmModel(Backbone):
         >>> TimmModel(model="resnet18").setting_for((MapFeatures,))
         'features: map'
         """
-        return next((f"features: {k}" for k, v in KINDS.items() if readable(v, kinds)), None)
+        return next((f"features: {k}" for k, v in KINDS.items() if issubclass(v, kinds)), None)
 
     def build(self, inputs: InputSpecs) -> "BackboneModule":
         spec = image_input(inputs, "timm")
@@ -129,27 +129,18 @@ class TimmMaps(BackboneModule):
         self.model, self.notes = _create(config, inputs.shape)
         self.dropout = nn.Dropout2d(config.dropout)
         maps = _probe(self.model, config, inputs.shape)
-        self.channels_last = [_channels_last(self.model, number) for number in range(len(maps))]
-        self.levels = tuple(
-            _level(self._channels_first(part, number), inputs.shape)
-            for number, part in enumerate(maps)
-        )
+        layout = getattr(self.model, "output_fmt", None)  # of timm's wrappers of models
+        self.channels_last = str(getattr(layout, "value", layout)) == "NHWC"
+        self.levels = tuple(_level(self._channels_first(part), inputs.shape) for part in maps)
         pyramid = config.features == "pyramid"
         self.features = PyramidFeatures(levels=self.levels) if pyramid else self.levels[-1].maps
 
     def forward(self, inputs: Batch) -> Tensor:
-        outputs = enumerate(self.model(inputs))
-        maps = [self.dropout(self._channels_first(part, number)) for number, part in outputs]
+        maps = [self.dropout(self._channels_first(part)) for part in self.model(inputs)]
         return self.features.join(maps) if isinstance(self.features, PyramidFeatures) else maps[-1]
 
-    def _channels_first(self, maps: Tensor, number: int) -> Tensor:
-        return maps.movedim(-1, 1) if self.channels_last[number] else maps
-
-
-def _channels_last(model: nn.Module, number: int) -> bool:
-    """Return True if the maps of a level of `model` are (N, H, W, C)."""
-    layout = getattr(model, "output_fmt", None)  # of timm's wrappers of models
-    return str(getattr(layout, "value", layout)) == "NHWC"
+    def _channels_first(self, maps: Tensor) -> Tensor:
+        return maps.movedim(-1, 1) if self.channels_last else maps
 
 
 def _level(maps: Tensor, sample_shape: tuple[int, ...]) -> PyramidLevel:

@@ -97,11 +97,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         if not wrapped:
             break
         state = wrapped[0]
-    if (
-        not isinstance(state, Mapping)
-        or not state
-        or not all(isinstance(value, Tensor) for value in state.values())
-    ):
+    named = isinstance(state, Mapping) and all(isinstance(v, Tensor) for v in state.values())
+    if not named or not state:
         raise AssemblyError(
             f"backbone.weights: expected a mapping of names to tensors in {str(path)!r}, alone or "
             f"under {', '.join(WRAPPERS)}; save the model's state_dict"

@@ -76,12 +76,11 @@ class UNetBackbone(BackboneModule):
 
     def forward(self, inputs: Batch) -> Tensor:
         assert isinstance(inputs, Tensor)
-        maps = self.down[0](inputs)
+        maps: Tensor = self.down[0](inputs)
         skipped = []
         for block in self.down[1:]:
             skipped.append(maps)
             maps = block(F.max_pool2d(maps, 2))
         for block, skip in zip(self.up, reversed(skipped), strict=True):
             maps = block(maps, skip)
-        result: Tensor = maps
-        return result
+        return maps

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 import torch
-from torch import Tensor
+from torch import nn
 
 from mtlkit.callbacks.base import Callback, CallbackState, TrainingRun
 from mtlkit.callbacks.monitored_metric import metric_problems, monitored_metric
@@ -36,15 +36,12 @@ class BestWeights(Callback):
 
 
 class _BestWeights(CallbackState):
-    best: Tensor
-    step: Tensor
-
     def __init__(self, options: BestWeights, run: TrainingRun) -> None:
         super().__init__(run)
         self.metric = monitored_metric(options.metric, run.tasks)
         self.weights = copy.deepcopy(run.model).requires_grad_(False)
-        self.register_buffer("best", torch.tensor(math.nan, dtype=torch.float64))
-        self.register_buffer("step", torch.tensor(0))
+        self.best = nn.Buffer(torch.tensor(math.nan, dtype=torch.float64))
+        self.step = nn.Buffer(torch.tensor(0))
 
     def after_evaluation(
         self, step: int, model: MultiTaskModel, metrics: Mapping[str, float]

@@ -3,13 +3,10 @@
 Paper: Lutz Prechelt, "Early Stopping - But When?", in "Neural Networks: Tricks of the Trade", 1998.
 """
 
-from collections.abc import Mapping
-
 import attrs
 
 from mtlkit.callbacks.base import CallbackState, TrainingRun
 from mtlkit.callbacks.patience import Patience, PatientCallback
-from mtlkit.model import MultiTaskModel
 
 
 @attrs.frozen(kw_only=True)
@@ -33,11 +30,6 @@ class _EarlyStopping(Patience):
     @property
     def stops(self) -> bool:
         return int(self.waited) >= self.patience
-
-    def after_evaluation(
-        self, step: int, model: MultiTaskModel, metrics: Mapping[str, float]
-    ) -> None:
-        self.count(metrics)
 
     def finish(self) -> str | None:
         if not self.stops:

@@ -33,19 +33,12 @@ class _Freeze(CallbackState):
         self.selected = list(selected.values())
         self.names = list(selected)
         self.until = None if options.epochs is None else options.epochs * run.steps_per_epoch
-        self.norms = [module for module in run.model.modules() if self._is_frozen_norm(module)]
+        norms = [m for m in run.model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+        chosen = set(self.selected)
+        self.norms = [m for m in norms if m.affine and chosen.issuperset(m.parameters())]
         if self.until is None:
             for parameter in self.selected:
                 parameter.requires_grad_(False)
-
-    def _is_frozen_norm(self, module: nn.Module) -> bool:
-        selected = set(self.selected)
-        parameters = list(module.parameters(recurse=False))
-        return (
-            isinstance(module, nn.modules.batchnorm._BatchNorm)
-            and bool(parameters)
-            and selected.issuperset(parameters)
-        )
 
     def _active(self, step: int) -> bool:
         return self.until is None or step < self.until

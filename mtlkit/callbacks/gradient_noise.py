@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlkit.callbacks.base import Callback, CallbackState, TrainingRun
 from mtlkit.component import at_least
@@ -35,32 +35,23 @@ class GradientNoise(Callback):
 
 
 class _GradientNoise(CallbackState):
-    total: Tensor
-    square: Tensor
-    norm: Tensor
-    noise: Tensor
-    updates: Tensor
-
     def __init__(self, options: GradientNoise, run: TrainingRun) -> None:
         super().__init__(run)
         self.window = options.window
         self.parameters_of_run = [p for p in run.model.parameters() if p.requires_grad]
         size = sum(parameter.numel() for parameter in self.parameters_of_run)
         device = self.parameters_of_run[0].device
-        self.register_buffer("total", torch.zeros(size, device=device))
+        self.total: Tensor = nn.Buffer(torch.zeros(size, device=device))
         # sums of squared norms and of norms: in the window, and since the last log
-        self.register_buffer("square", torch.zeros((), dtype=torch.float64, device=device))
-        self.register_buffer("norm", torch.zeros((), dtype=torch.float64, device=device))
-        self.register_buffer("noise", torch.full((), torch.nan, dtype=torch.float64, device=device))
-        self.register_buffer("updates", torch.zeros(2, dtype=torch.int64))  # window, log
+        self.square: Tensor = nn.Buffer(torch.zeros((), dtype=torch.float64, device=device))
+        self.norm: Tensor = nn.Buffer(torch.zeros((), dtype=torch.float64, device=device))
+        self.noise = nn.Buffer(torch.full((), torch.nan, dtype=torch.float64, device=device))
+        self.updates: Tensor = nn.Buffer(torch.zeros(2, dtype=torch.int64))  # window, log
 
     def after_backward(self, step: int) -> None:
-        flat = torch.cat(
-            [
-                (torch.zeros_like(p) if p.grad is None else p.grad).flatten()
-                for p in self.parameters_of_run
-            ]
-        )
+        parameters = self.parameters_of_run
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
         square = flat.double().square().sum()
         self.total += flat
         self.square += square

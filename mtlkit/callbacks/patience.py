@@ -5,11 +5,12 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlkit.callbacks.base import Callback, CallbackState, TrainingRun
 from mtlkit.callbacks.monitored_metric import metric_problems, monitored_metric
 from mtlkit.component import Problem, at_least, at_least_number
+from mtlkit.model import MultiTaskModel
 from mtlkit.task import Task
 
 
@@ -35,17 +36,16 @@ class PatientCallback(Callback):
 class Patience(CallbackState):
     """The best value of the metric, and the number of validations since then."""
 
-    best: Tensor
-    waited: Tensor
-
     def __init__(self, options: PatientCallback, run: TrainingRun) -> None:
         super().__init__(run)
         self.min_delta = options.min_delta
         self.metric = monitored_metric(options.metric, run.tasks)
-        self.register_buffer("best", torch.tensor(math.nan, dtype=torch.float64))
-        self.register_buffer("waited", torch.tensor(0))
+        self.best = nn.Buffer(torch.tensor(math.nan, dtype=torch.float64))
+        self.waited: Tensor = nn.Buffer(torch.tensor(0))
 
-    def count(self, metrics: Mapping[str, float]) -> None:
+    def after_evaluation(
+        self, step: int, model: MultiTaskModel, metrics: Mapping[str, float]
+    ) -> None:
         """Count a validation with these `metrics`: from 0 after an improvement."""
         value = metrics.get(self.metric.name, math.nan)
         if self.metric.improves(value, over=self.best.item(), by=self.min_delta):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlkit.callbacks.base import CallbackState, TrainingRun
 from mtlkit.callbacks.patience import Patience, PatientCallback
@@ -31,12 +31,10 @@ class Plateau(PatientCallback):
 
 
 class _Plateau(Patience):
-    drops: Tensor
-
     def __init__(self, options: Plateau, run: TrainingRun) -> None:
         super().__init__(options, run)
         self.options = options
-        self.register_buffer("drops", torch.tensor(0))
+        self.drops: Tensor = nn.Buffer(torch.tensor(0))
 
     @property
     def rate_factor(self) -> float:
@@ -45,7 +43,7 @@ class _Plateau(Patience):
     def after_evaluation(
         self, step: int, model: MultiTaskModel, metrics: Mapping[str, float]
     ) -> None:
-        self.count(metrics)
+        super().after_evaluation(step, model, metrics)
         if int(self.waited) == self.options.patience:
             self.drops += 1
             self.waited.zero_()

@@ -61,11 +61,6 @@ class FeatureSpec(ABC):
         return None
 
 
-def readable(given: type[FeatureSpec], reads: tuple[type[FeatureSpec], ...]) -> bool:
-    """Return True if features of the kind `given` are of one of the kinds `reads`."""
-    return issubclass(given, reads)
-
-
 def described(kinds: tuple[type[FeatureSpec], ...]) -> str:
     """Return the kinds as text.
 

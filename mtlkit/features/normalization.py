@@ -21,23 +21,18 @@ class InputNormalization(nn.Module):
 
     def __init__(self, inputs: InputSpecs) -> None:
         super().__init__()
-        self.specs = inputs
-        named = inputs if isinstance(inputs, Mapping) else {"": inputs}
-        for name, spec in named.items():
+        self.specs = inputs if isinstance(inputs, Mapping) else {"": inputs}
+        for name, spec in self.specs.items():
             self.register_buffer(f"mean_{name}", _per_channel(spec.mean, spec), persistent=False)
             self.register_buffer(f"std_{name}", _per_channel(spec.std, spec), persistent=False)
 
     def forward(self, inputs: Batch) -> Batch:
         if isinstance(inputs, Tensor):
-            assert isinstance(self.specs, InputSpec)
-            return self._normalized("", self.specs, inputs)
-        assert isinstance(self.specs, Mapping)
-        return {
-            name: self._normalized(name, spec, inputs[name]) for name, spec in self.specs.items()
-        }
+            return self._normalized("", inputs)
+        return {name: self._normalized(name, inputs[name]) for name in self.specs}
 
-    def _normalized(self, name: str, spec: InputSpec, values: Tensor) -> Tensor:
-        if not spec.mean:
+    def _normalized(self, name: str, values: Tensor) -> Tensor:
+        if not self.specs[name].mean:
             return values
         mean, std = self.get_buffer(f"mean_{name}"), self.get_buffer(f"std_{name}")
         normalized = (values.float() - mean) / std

@@ -21,15 +21,10 @@ class ASPP(nn.Module):
 
     def __init__(self, channels: int, width: int, dilations: tuple[int, ...]) -> None:
         super().__init__()
-        self.branches = nn.ModuleList(
-            [
-                _normalized(nn.Conv2d(channels, width, 1, bias=False)),
-                *(
-                    _normalized(nn.Conv2d(channels, width, 3, padding=d, dilation=d, bias=False))
-                    for d in dilations
-                ),
-            ]
-        )
+        self.branches = nn.ModuleList([_normalized(nn.Conv2d(channels, width, 1, bias=False))])
+        for d in dilations:
+            convolution = nn.Conv2d(channels, width, 3, padding=d, dilation=d, bias=False)
+            self.branches.append(_normalized(convolution))
         self.pooled = nn.Sequential(nn.Conv2d(channels, width, 1), nn.ReLU())
         self.project = _normalized(nn.Conv2d(width * (len(dilations) + 2), width, 1, bias=False))
 

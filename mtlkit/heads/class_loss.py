@@ -5,15 +5,18 @@ Object Detection", ICCV 2017.
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import attrs
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mtlkit.component import at_least_number, between
 from mtlkit.errors import AssemblyError, DataError
+from mtlkit.heads.base import Head
 from mtlkit.heads.elements import sample_means
+from mtlkit.heads.layers import sizes
 from mtlkit.targets.rows import Rows, chunks
 from mtlkit.task_types import MISSING
 
@@ -25,24 +28,24 @@ def loss_weights(_: Any, field: "attrs.Attribute[Any]", value: Mapping[str, floa
             raise ValueError(f"{field.name}: {name}: expected a number above 0, got {weight!r}")
 
 
-class ClassLossOptions(Protocol):
-    """Options of a head with a `ClassLoss`."""
+@attrs.frozen(kw_only=True)
+class ClassHead(Head):
+    """Options of a head of classes with hidden layers and a `ClassLoss`."""
+
+    hidden: tuple[int, ...] = attrs.field(default=(), validator=sizes)
+    class_weights: Mapping[str, float] = attrs.field(factory=dict, validator=loss_weights)
+    balanced: bool = False
+    focal: float = attrs.field(default=0.0, validator=at_least_number(0))
+    label_smoothing: float = attrs.field(default=0.0, validator=between(0, 1))
+
+    def __attrs_post_init__(self) -> None:
+        if self.class_weights and self.balanced:
+            raise ValueError("balanced: expected one of `balanced` and `class_weights`")
 
     @property
-    def class_weights(self) -> Mapping[str, float]: ...
-    @property
-    def balanced(self) -> bool: ...
-    @property
-    def focal(self) -> float: ...
-    @property
-    def label_smoothing(self) -> float: ...
-
-
-class LayeredOptions(ClassLossOptions, Protocol):
-    """Options of a head with a `ClassLoss` and hidden layers."""
-
-    @property
-    def hidden(self) -> tuple[int, ...]: ...
+    def is_linear(self) -> bool:
+        """True if it is linear with the plain cross-entropy, whose losses ops can fuse."""
+        return not (self.hidden or self.class_weights or self.balanced or self.focal)
 
 
 class ClassLoss(nn.Module):
@@ -56,8 +59,6 @@ class ClassLoss(nn.Module):
     >>> loss(torch.zeros(2, 2), torch.tensor([0, 1])).tolist()  # ln 2, 2 ln 2
     [0.6931471824645996, 1.3862943649291992]
     """
-
-    weights: Tensor
 
     def __init__(
         self,
@@ -80,10 +81,10 @@ class ClassLoss(nn.Module):
         self.classes, self.balanced = classes, balanced
         self.focal, self.label_smoothing = focal, label_smoothing
         values = torch.tensor([weights.get(name, 1.0) for name in classes])
-        self.register_buffer("weights", values)
+        self.weights = nn.Buffer(values)
 
     @classmethod
-    def of(cls, options: ClassLossOptions, classes: tuple[str, ...]) -> "ClassLoss":
+    def of(cls, options: ClassHead, classes: tuple[str, ...]) -> "ClassLoss":
         """Return the loss of `classes` for the options of a head."""
         return cls(
             classes,

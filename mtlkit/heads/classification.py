@@ -4,17 +4,15 @@ Paper: Tsung-Yi Lin, Priya Goyal, Ross Girshick, Kaiming He and Piotr Dollár, "
 Object Detection", ICCV 2017 (the option `focal`).
 """
 
-from collections.abc import Mapping
-
 import attrs
 from torch import Tensor
 
-from mtlkit.component import at_least, at_least_number, between, optional
+from mtlkit.component import at_least, optional
 from mtlkit.errors import AssemblyError
 from mtlkit.features.base import FeatureSpec
-from mtlkit.heads.base import Head, HeadModule
-from mtlkit.heads.class_loss import ClassLoss, LayeredOptions, loss_weights
-from mtlkit.heads.layers import output_layers, sizes
+from mtlkit.heads.base import HeadModule
+from mtlkit.heads.class_loss import ClassHead, ClassLoss
+from mtlkit.heads.layers import output_layers
 from mtlkit.heads.linear import LinearClassifier
 from mtlkit.heads.op_choice import implementation_for
 from mtlkit.metrics.accuracy import Accuracy
@@ -26,7 +24,7 @@ from mtlkit.targets.rows import Rows
 
 
 @attrs.frozen(kw_only=True)
-class Classification(Head):
+class Classification(ClassHead):
     """Classifier trained with the cross-entropy, linear unless it has hidden layers.
 
     `hidden` are the widths of hidden layers. The loss of a sample is multiplied by the weight of
@@ -42,30 +40,20 @@ class Classification(Head):
     default_metrics = (Accuracy(),)
 
     classes: int | None = attrs.field(default=None, validator=optional(at_least(1)))
-    label_smoothing: float = attrs.field(default=0.0, validator=between(0, 1))
-    hidden: tuple[int, ...] = attrs.field(default=(), validator=sizes)
-    class_weights: Mapping[str, float] = attrs.field(factory=dict, validator=loss_weights)
-    balanced: bool = False
-    focal: float = attrs.field(default=0.0, validator=at_least_number(0))
     implementation: str = attrs.field(
         default=AUTO, validator=implementation_for(LINEAR_CROSS_ENTROPY)
     )
 
     def __attrs_post_init__(self) -> None:
-        if self.class_weights and self.balanced:
-            raise ValueError("balanced: expected one of `balanced` and `class_weights`")
-        if self.implementation != AUTO and not self._is_linear:
+        super().__attrs_post_init__()
+        if self.implementation != AUTO and not self.is_linear:
             raise ValueError(
                 f"implementation: {self.implementation!r} computes the plain cross-entropy of a "
                 f"linear classifier; leave out `hidden`, `class_weights`, `balanced` and `focal`"
             )
 
-    @property
-    def _is_linear(self) -> bool:
-        return not (self.hidden or self.class_weights or self.balanced or self.focal)
-
     def build(self, features: FeatureSpec, target: Target) -> "HeadModule":
-        if self._is_linear:
+        if self.is_linear:
             return ClassificationHead(self, features.width, target.classes)
         check_classes(self.classes, target.classes)
         return LayeredClassificationHead(self, features.width, target.classes)
@@ -102,7 +90,7 @@ class LayeredClassificationHead(HeadModule):
     torch.Size([3, 2])
     """
 
-    def __init__(self, config: LayeredOptions, features: int, classes: tuple[str, ...]) -> None:
+    def __init__(self, config: ClassHead, features: int, classes: tuple[str, ...]) -> None:
         super().__init__()
         self.layers = output_layers(features, config.hidden, len(classes))
         self.objective = ClassLoss.of(config, classes)

@@ -12,7 +12,8 @@ from mtlkit.component import above, at_least
 from mtlkit.features.base import FeatureSpec
 from mtlkit.heads.base import Head, HeadModule
 from mtlkit.heads.layers import output_layers, sizes
-from mtlkit.metrics.number_errors import MAE, RMSE
+from mtlkit.metrics.mae import MAE
+from mtlkit.metrics.rmse import RMSE
 from mtlkit.targets.base import Target
 from mtlkit.targets.rows import Rows, chunks
 from mtlkit.targets.vector import VectorTarget
@@ -63,12 +64,6 @@ class DeepCCAHead(HeadModule):
     True
     """
 
-    label_mean: Tensor
-    label_std: Tensor
-    mean: Tensor
-    covariance: Tensor
-    cross: Tensor
-
     def __init__(self, config: DeepCCA, features: int, width: int) -> None:
         super().__init__()
         count = config.components
@@ -78,11 +73,11 @@ class DeepCCAHead(HeadModule):
         last = self.second[-1]
         assert isinstance(last, nn.Linear)
         last.reset_parameters()  # a correlation does not depend on the scale
-        self.register_buffer("label_mean", torch.zeros(width, dtype=torch.float64))
-        self.register_buffer("label_std", torch.ones(width, dtype=torch.float64))
-        self.register_buffer("mean", torch.zeros(count, dtype=torch.float64))
-        self.register_buffer("covariance", torch.eye(count, dtype=torch.float64))
-        self.register_buffer("cross", torch.zeros(width, count, dtype=torch.float64))
+        self.label_mean = nn.Buffer(torch.zeros(width, dtype=torch.float64))
+        self.label_std = nn.Buffer(torch.ones(width, dtype=torch.float64))
+        self.mean = nn.Buffer(torch.zeros(count, dtype=torch.float64))
+        self.covariance = nn.Buffer(torch.eye(count, dtype=torch.float64))
+        self.cross = nn.Buffer(torch.zeros(width, count, dtype=torch.float64))
 
     def fit_targets(self, labels: Rows) -> None:
         known = torch.cat(list(chunks(labels))).double()
@@ -135,10 +130,7 @@ class DeepCCAHead(HeadModule):
     @torch.no_grad()
     def _record(self, count: Tensor, mean: Tensor, covariance: Tensor, cross: Tensor) -> None:
         """Add the statistics of a batch to the running ones, unless it has a single sample."""
-        rate = torch.where(count > 1, MOMENTUM, 0.0)
-        for running, batch in (
-            (self.mean, mean),
-            (self.covariance, covariance),
-            (self.cross, cross),
-        ):
-            running.lerp_(batch, rate.to(running.dtype))
+        rate = torch.where(count > 1, MOMENTUM, 0.0).to(self.mean.dtype)
+        self.mean.lerp_(mean, rate)
+        self.covariance.lerp_(covariance, rate)
+        self.cross.lerp_(cross, rate)

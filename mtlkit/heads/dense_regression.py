@@ -15,7 +15,8 @@ from mtlkit.heads.base import Head, HeadModule
 from mtlkit.heads.elements import PointLoss, point_losses, sample_means
 from mtlkit.heads.layers import map_layers, sizes
 from mtlkit.heads.maps import MapHead
-from mtlkit.metrics.number_errors import MAE, RMSE
+from mtlkit.metrics.mae import MAE
+from mtlkit.metrics.rmse import RMSE
 from mtlkit.targets.base import Target
 from mtlkit.targets.real_map import RealMapTarget
 from mtlkit.targets.rows import Rows, chunks

@@ -16,8 +16,8 @@ from mtlkit.errors import AssemblyError
 from mtlkit.features.base import FeatureSpec
 from mtlkit.heads.base import Head, HeadModule
 from mtlkit.heads.elements import sample_means
-from mtlkit.metrics.class_counts import F1
-from mtlkit.metrics.ranking import AUROC
+from mtlkit.metrics.auroc import AUROC
+from mtlkit.metrics.f1 import F1
 from mtlkit.targets.base import Target
 from mtlkit.targets.multi_label import MultiLabelTarget
 from mtlkit.task_types import MISSING
@@ -70,14 +70,12 @@ class LatentTasksHead(HeadModule):
     7.243
     """
 
-    members: Tensor
-
     def __init__(self, config: LatentTasks, features: int, members: Tensor) -> None:
         super().__init__()
         self.sparsity = config.sparsity
         self.latent = nn.Linear(features, config.latent, bias=False)  # L'
         self.combination = nn.Linear(config.latent, members.shape[1])  # S' and b
-        self.register_buffer("members", members.unsqueeze(-1).float(), persistent=False)
+        self.members = nn.Buffer(members.unsqueeze(-1).float(), persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:
         margins: Tensor = self.combination(self.latent(features))

@@ -1,20 +1,16 @@
 """The layers of heads: a linear output on the features, or on hidden layers."""
 
 import itertools
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import attrs
 from torch import nn
 
-from mtlkit.component import at_least
+from mtlkit.component import at_least, each
 
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
 
-
-def sizes(_: Any, field: "attrs.Attribute[Any]", value: tuple[int, ...]) -> None:
-    """Accept a tuple of whole numbers of at least 1, the widths of hidden layers."""
-    for width in value:
-        at_least(1)(_, field, width)
+sizes = each(at_least(1))
+"""The validator of the widths of hidden layers: whole numbers of at least 1."""
 
 
 def output_layers(features: int, hidden: tuple[int, ...], outputs: int) -> nn.Sequential:

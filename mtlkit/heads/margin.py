@@ -114,8 +114,6 @@ class MarginHead(HeadModule):
     tensor([[0.6000, 0.8000]], grad_fn=<MulBackward0>)
     """
 
-    running: Tensor
-
     def __init__(self, config: Margin, features: int, classes: tuple[str, ...]) -> None:
         super().__init__()
         check_classes(config.classes, classes)
@@ -124,7 +122,7 @@ class MarginHead(HeadModule):
         self.directions = nn.Parameter(self._initial(len(classes), features))
         # initial mean and standard deviation of feature norms, as in AdaFace
         running = torch.tensor([20.0, 100.0]) if config.adaptive else torch.zeros(0)
-        self.register_buffer("running", running)
+        self.running = nn.Buffer(running)
 
     def _initial(self, classes: int, features: int) -> Tensor:
         """Return the first directions of the classes that this process holds."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import attrs
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlkit.component import at_least_number
 from mtlkit.errors import AssemblyError, DataError
@@ -18,8 +18,8 @@ from mtlkit.heads.base import Head, HeadModule
 from mtlkit.heads.class_loss import loss_weights
 from mtlkit.heads.elements import sample_means
 from mtlkit.heads.layers import output_layers, sizes
-from mtlkit.metrics.class_counts import F1
-from mtlkit.metrics.ranking import AUROC
+from mtlkit.metrics.auroc import AUROC
+from mtlkit.metrics.f1 import F1
 from mtlkit.targets.base import Target
 from mtlkit.targets.multi_label import MultiLabelTarget
 from mtlkit.targets.rows import Rows, chunks
@@ -70,14 +70,12 @@ class MultiLabelHead(HeadModule):
     [0.6931471824645996, 0.0]
     """
 
-    positive: Tensor
-
     def __init__(self, config: MultiLabel, features: int, names: tuple[str, ...]) -> None:
         super().__init__()
         self.layers = output_layers(features, config.hidden, len(names))
         self.names, self.focal, self.balanced = names, config.focal, config.balanced
         weights = [config.positive_weights.get(name, 1.0) for name in names]
-        self.register_buffer("positive", torch.tensor(weights))
+        self.positive = nn.Buffer(torch.tensor(weights))
 
     def fit_targets(self, labels: Rows) -> None:
         if not self.balanced:

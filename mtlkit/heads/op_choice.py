@@ -87,7 +87,7 @@ def choice_problems(
                 yield from _problem(rule.op, item, table, place, half)
             elif isinstance(rule, OpChoicesRule):
                 for name, choice in item.items():
-                    yield from _named_problem(name, choice, table, (*place, name), half)
+                    yield from _problem(name, choice, table, (*place, name), half)
             else:
                 yield from choice_problems(item, table, place, half)
     elif isinstance(value, Mapping):
@@ -98,21 +98,11 @@ def choice_problems(
             yield from choice_problems(item, table, (*path, str(number)), half)
 
 
-def _named_problem(
-    name: str, choice: str, table: OpTable, path: tuple[str, ...], half: torch.dtype | None
-) -> Iterator[Problem]:
-    try:
-        op = table.ops.get(name)
-    except MtlkitError as cause:
-        yield Problem(path, str(cause))
-    else:
-        yield from _problem(op, choice, table, path, half)
-
-
 def _problem(
-    op: Op, choice: str, table: OpTable, path: tuple[str, ...], half: torch.dtype | None
+    op: Op | str, choice: str, table: OpTable, path: tuple[str, ...], half: torch.dtype | None
 ) -> Iterator[Problem]:
     try:
+        op = table.ops.get(op) if isinstance(op, str) else op
         _check_choice("", op, choice)
         if choice == AUTO:
             return

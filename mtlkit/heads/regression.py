@@ -4,17 +4,22 @@ Paper: Peter J. Huber, "Robust Estimation of a Location Parameter", The Annals o
 Statistics 1964 (the loss `huber`).
 """
 
+import math
+from typing import ClassVar
+
 import attrs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlkit.component import above, member_of
 from mtlkit.features.base import FeatureSpec
 from mtlkit.heads.base import Head, HeadModule
 from mtlkit.heads.elements import PointLoss, point_losses
 from mtlkit.heads.layers import output_layers, sizes
-from mtlkit.metrics.moments import R2
-from mtlkit.metrics.number_errors import MAE, RMSE
+from mtlkit.metrics.base import Metric
+from mtlkit.metrics.mae import MAE
+from mtlkit.metrics.r2 import R2
+from mtlkit.metrics.rmse import RMSE
 from mtlkit.targets.base import Target
 from mtlkit.targets.number import NumberTarget
 from mtlkit.targets.rows import Rows, chunks
@@ -30,8 +35,8 @@ class Regression(Head):
     `hidden` are the widths of hidden layers.
     """
 
-    targets = (NumberTarget,)
-    default_metrics = (MAE(), RMSE(), R2())
+    targets: ClassVar[tuple[type[Target], ...]] = (NumberTarget,)
+    default_metrics: ClassVar[tuple[Metric, ...]] = (MAE(), RMSE(), R2())
 
     loss: PointLoss = attrs.field(default=PointLoss.SQUARED, validator=member_of(PointLoss))
     delta: float = attrs.field(default=1.0, validator=above(0))
@@ -42,7 +47,7 @@ class Regression(Head):
 
 
 class RegressionHead(HeadModule):
-    """A value and its loss, in units of the target's standard deviation.
+    """A value of a `shape` and its losses, in units of the target's standard deviation.
 
     Half the squared error is -log N(target; value, 1) up to a constant, comparable with a
     cross-entropy and suitable for uncertainty weighting (Kendall et al. 2018, eq. 5). Targets are
@@ -54,16 +59,13 @@ class RegressionHead(HeadModule):
     [10.0, 10.0]
     """
 
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, config: Regression, features: int) -> None:
+    def __init__(self, config: Regression, features: int, shape: tuple[int, ...] = ()) -> None:
         super().__init__()
         self.config = config
-        self.layers = output_layers(features, config.hidden, 1)
+        self.layers = output_layers(features, config.hidden, math.prod(shape))
         # float32 cannot represent large targets that differ little, such as times
-        self.register_buffer("mean", torch.tensor(0.0, dtype=torch.float64))
-        self.register_buffer("std", torch.tensor(1.0, dtype=torch.float64))
+        self.mean = nn.Buffer(torch.zeros(shape, dtype=torch.float64))
+        self.std = nn.Buffer(torch.ones(shape, dtype=torch.float64))
 
     def fit_targets(self, labels: Rows) -> None:
         target = torch.cat(list(chunks(labels)))
@@ -78,8 +80,8 @@ class RegressionHead(HeadModule):
         return self._standard(features).double() * self.std + self.mean
 
     def _standard(self, features: Tensor) -> Tensor:
-        """Return the standardized prediction (N,)."""
-        standard: Tensor = self.layers(features).squeeze(-1).float()
+        """Return the standardized predictions (N, ...) in the shape of their targets."""
+        standard: Tensor = self.layers(features).view(-1, *self.mean.shape).float()
         return standard
 
     def loss(self, features: Tensor, target: Tensor) -> Tensor:

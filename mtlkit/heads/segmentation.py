@@ -6,30 +6,28 @@ Tsung-Yi Lin, Priya Goyal, Ross Girshick, Kaiming He and Piotr Dollár, "Focal L
 Detection", ICCV 2017 (the option `focal`).
 """
 
-from collections.abc import Mapping
-
 import attrs
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mtlkit.component import at_least, at_least_number, between
+from mtlkit.component import at_least
 from mtlkit.features.base import FeatureSpec
 from mtlkit.features.maps import MapFeatures
 from mtlkit.heads.aspp import ASPP
-from mtlkit.heads.base import Head, HeadModule
-from mtlkit.heads.class_loss import ClassLoss, loss_weights
+from mtlkit.heads.base import HeadModule
+from mtlkit.heads.class_loss import ClassHead, ClassLoss
 from mtlkit.heads.layers import map_layers, sizes
 from mtlkit.heads.linear import LinearClassifier
 from mtlkit.heads.maps import MapHead
 from mtlkit.metrics.accuracy import Accuracy
-from mtlkit.metrics.class_counts import MeanIoU
+from mtlkit.metrics.mean_iou import MeanIoU
 from mtlkit.targets.base import Target
 from mtlkit.targets.class_map import ClassMapTarget
 from mtlkit.targets.rows import Rows
 
 
 @attrs.frozen(kw_only=True)
-class Segmentation(Head):
+class Segmentation(ClassHead):
     """1x1 convolutions with the cross-entropy of each pixel, on a map of features.
 
     `hidden` are the channels of hidden 1x1 convolutions. `atrous` are the dilations of DeepLab's
@@ -42,18 +40,12 @@ class Segmentation(Head):
     reads = (MapFeatures,)
     default_metrics = (MeanIoU(), Accuracy())
 
-    hidden: tuple[int, ...] = attrs.field(default=(), validator=sizes)
     atrous: tuple[int, ...] = attrs.field(default=(), validator=sizes)
     channels: int = attrs.field(default=256, validator=at_least(1))
-    class_weights: Mapping[str, float] = attrs.field(factory=dict, validator=loss_weights)
-    balanced: bool = False
-    focal: float = attrs.field(default=0.0, validator=at_least_number(0))
-    label_smoothing: float = attrs.field(default=0.0, validator=between(0, 1))
 
     def build(self, features: FeatureSpec, target: Target) -> "HeadModule":
         assert isinstance(features, MapFeatures)
-        options = (self.hidden, self.atrous, self.class_weights, self.balanced, self.focal)
-        if features.stride == 1 and not any(options):
+        if features.stride == 1 and self.is_linear and not self.atrous:
             classes, smoothing = len(target.classes), self.label_smoothing
             return PixelClassifier(features.channels, classes, label_smoothing=smoothing)
         return SegmentationHead(self, features, target.classes)

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtlkit.errors import RunError
 from mtlkit.heads.margin import STD, Margin, MarginHead
@@ -30,13 +30,11 @@ class ShardedMarginHead(MarginHead):
     [0.0]
     """
 
-    random: Tensor
-
     def __init__(self, config: Margin, features: int, classes: tuple[str, ...]) -> None:
         self.shard = shard_rows(len(classes))
         super().__init__(config, features, classes)
         # the key of all draws, and the number of draws so far; a rehearsal restores buffers
-        self.register_buffer("random", torch.tensor([self._key, 0]))
+        self.random = nn.Buffer(torch.tensor([self._key, 0]))
 
     def _initial(self, classes: int, features: int) -> Tensor:
         self._key = int(torch.randint(2**62, ()))  # equal on all ranks, which have one seed

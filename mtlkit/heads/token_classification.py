@@ -1,16 +1,12 @@
 """A class for each token of a sequence."""
 
-from collections.abc import Mapping
-
 import attrs
 
-from mtlkit.component import at_least_number, between
 from mtlkit.features.base import FeatureSpec
 from mtlkit.features.tokens import TokenFeatures
-from mtlkit.heads.base import Head, HeadModule
-from mtlkit.heads.class_loss import loss_weights
+from mtlkit.heads.base import HeadModule
+from mtlkit.heads.class_loss import ClassHead
 from mtlkit.heads.classification import LayeredClassificationHead
-from mtlkit.heads.layers import sizes
 from mtlkit.heads.linear import LinearClassifier
 from mtlkit.metrics.accuracy import Accuracy
 from mtlkit.targets.base import Target
@@ -18,7 +14,7 @@ from mtlkit.targets.tokens import TokenTarget
 
 
 @attrs.frozen(kw_only=True)
-class TokenClassification(Head):
+class TokenClassification(ClassHead):
     """Classifier of each token, trained with the cross-entropy of the labeled tokens.
 
     `hidden` are the widths of hidden layers. `class_weights`, `balanced`, `focal` and
@@ -29,14 +25,8 @@ class TokenClassification(Head):
     reads = (TokenFeatures,)
     default_metrics = (Accuracy(),)
 
-    hidden: tuple[int, ...] = attrs.field(default=(), validator=sizes)
-    class_weights: Mapping[str, float] = attrs.field(factory=dict, validator=loss_weights)
-    balanced: bool = False
-    focal: float = attrs.field(default=0.0, validator=at_least_number(0))
-    label_smoothing: float = attrs.field(default=0.0, validator=between(0, 1))
-
     def build(self, features: FeatureSpec, target: Target) -> "HeadModule":
-        if not (self.hidden or self.class_weights or self.balanced or self.focal):
+        if self.is_linear:
             classes, smoothing = len(target.classes), self.label_smoothing
             return TokenClassifier(features.width, classes, label_smoothing=smoothing)
         return LayeredClassificationHead(self, features.width, target.classes)

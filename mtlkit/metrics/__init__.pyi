@@ -5,16 +5,16 @@ from .accuracy import Accuracy as Accuracy
 from .top_k import TopK as TopK
 
 # metrics/balanced-accuracy: mean recall
-from .class_counts import BalancedAccuracy as BalancedAccuracy
+from .balanced_accuracy import BalancedAccuracy as BalancedAccuracy
 
 # metrics/f1: the harmonic mean of precision and recall
-from .class_counts import F1 as F1
+from .f1 import F1 as F1
 
 # metrics/auroc: the area under the ROC curve
-from .ranking import AUROC as AUROC
+from .auroc import AUROC as AUROC
 
 # metrics/average-precision: mean precision
-from .ranking import AveragePrecision as AveragePrecision
+from .average_precision import AveragePrecision as AveragePrecision
 
 # metrics/nll: the negative log-likelihood
 from .nll import NLL as NLL
@@ -23,25 +23,25 @@ from .nll import NLL as NLL
 from .ece import ECE as ECE
 
 # metrics/mean-iou: the mean intersection over union
-from .class_counts import MeanIoU as MeanIoU
+from .mean_iou import MeanIoU as MeanIoU
 
 # metrics/mae: the mean absolute error
-from .number_errors import MAE as MAE
+from .mae import MAE as MAE
 
 # metrics/rmse: the root mean squared error
-from .number_errors import RMSE as RMSE
+from .rmse import RMSE as RMSE
 
 # metrics/r2: the fraction of variance explained
-from .moments import R2 as R2
+from .r2 import R2 as R2
 
 # metrics/ccc: the concordance correlation coefficient
-from .moments import CCC as CCC
+from .ccc import CCC as CCC
 
 # metrics/relative-error: mean relative error
-from .number_errors import RelativeError as RelativeError
+from .relative_error import RelativeError as RelativeError
 
 # metrics/delta: the fraction within a factor of 1.25
-from .number_errors import Delta as Delta
+from .delta import Delta as Delta
 
 # metrics/angle-mean: the mean angle of unit vectors
 from .angles import AngleMean as AngleMean

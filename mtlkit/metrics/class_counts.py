@@ -2,15 +2,12 @@
 
 from collections.abc import Callable
 
-import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.metrics.base import AveragedMetric, FractionMetric, MetricState, SumState
-from mtlkit.metrics.elements import CLASSES, classes_last
+from mtlkit.metrics.base import SumState
+from mtlkit.metrics.elements import classes_last
 from mtlkit.targets.base import Target
-from mtlkit.targets.class_map import ClassMapTarget
-from mtlkit.targets.multi_label import MultiLabelTarget
 
 Score = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Maps hits, true and predicted elements of classes (K,) to their scores (K,), NaN if undefined."""
@@ -67,66 +64,3 @@ def _histogram(codes: Tensor, size: int) -> Tensor:
     return torch.zeros(size, dtype=torch.int64, device=flat.device).scatter_add_(
         0, flat, torch.ones_like(flat)
     )
-
-
-@attrs.frozen(kw_only=True)
-class BalancedAccuracy(FractionMetric):
-    """Mean over classes of the fraction of their elements that are predicted.
-
-    A class without an element in the split is left out of the mean.
-    """
-
-    name = "balanced-accuracy"
-    targets = CLASSES
-
-    def build(self, target: Target) -> MetricState:
-        return ClassCounts(target, recall)
-
-
-def recall(hits: Tensor, true: Tensor, predicted: Tensor) -> Tensor:
-    """Return the fraction of the true elements of each class that are hits."""
-    return hits / true
-
-
-@attrs.frozen(kw_only=True)
-class F1(AveragedMetric):
-    """2 hits / (true + predicted), of counts over the split.
-
-    An `average` of "macro" is the mean over classes, or over the labels of a multi-label task,
-    without those that are neither true nor predicted anywhere. "micro" sums the counts first; for
-    one class per element that is the accuracy.
-
-    >>> F1().name, F1(average="micro").name
-    ('f1', 'f1-micro')
-    """
-
-    targets = (*CLASSES, MultiLabelTarget)
-    title = "f1"
-
-    def build(self, target: Target) -> MetricState:
-        return ClassCounts(target, f1, pooled=self.average == "micro")
-
-
-def f1(hits: Tensor, true: Tensor, predicted: Tensor) -> Tensor:
-    """Return the F1 of each class; NaN if it is neither true nor predicted."""
-    return 2 * hits / (true + predicted)
-
-
-@attrs.frozen(kw_only=True)
-class MeanIoU(FractionMetric):
-    """Mean over classes of hits / (true + predicted - hits), counted over all pixels of the split.
-
-    It is not a mean over images. A class that is neither true nor predicted anywhere is left out of
-    the mean. Pixels without a label are ignored.
-    """
-
-    name = "mean-iou"
-    targets = (ClassMapTarget,)
-
-    def build(self, target: Target) -> MetricState:
-        return ClassCounts(target, intersection_over_union)
-
-
-def intersection_over_union(hits: Tensor, true: Tensor, predicted: Tensor) -> Tensor:
-    """Return the intersection over union of each class; NaN if it is absent."""
-    return hits / (true + predicted - hits)

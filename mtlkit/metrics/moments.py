@@ -4,18 +4,14 @@ Paper: Chan, Golub, LeVeque, "Algorithms for Computing the Sample Variance", The
 Statistician 1983.
 """
 
-import math
 from collections.abc import Callable
 
-import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.metrics.base import Metric, MetricState
-from mtlkit.metrics.elements import NUMBERS, by_component, by_name
+from mtlkit.metrics.base import MetricState
+from mtlkit.metrics.elements import by_component, by_name
 from mtlkit.targets.base import Target
-from mtlkit.targets.number import NumberTarget
-from mtlkit.targets.vector import VectorTarget
 
 Statistic = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Maps counts (K,), means (2, K) and co-moments (2, 2, K) to a metric (K,), NaN if undefined."""
@@ -71,57 +67,3 @@ class MomentState(MetricState):
         self._products = self._products.to(device) + products + between
         self._mean = self._mean.to(device) + difference * fraction
         self._count = total
-
-
-@attrs.frozen(kw_only=True)
-class R2(Metric):
-    """Fraction of the targets' variance that is explained, 1 - SSE / SST.
-
-    Predicting the mean of the targets scores 0. Undefined for constant targets. For vectors and
-    maps it is the mean over components or channels.
-    """
-
-    name = "r2"
-    targets = NUMBERS
-    higher_is_better = True
-    unit = "fraction"
-    bounds = (-math.inf, 1.0)
-
-    def build(self, target: Target) -> MetricState:
-        return MomentState(target, r2)
-
-
-def r2(count: Tensor, mean: Tensor, products: Tensor) -> Tensor:
-    """Return 1 - SSE / SST (K,) from the moments of outputs and labels."""
-    difference = mean[0] - mean[1]
-    error = products[0, 0] + products[1, 1] - 2 * products[0, 1] + count * difference.square()
-    return torch.where(products[1, 1] > 0, 1 - error.clamp_min(0) / products[1, 1], torch.nan)
-
-
-@attrs.frozen(kw_only=True)
-class CCC(Metric):
-    """2 cov / (var(value) + var(target) + (mean(value) - mean(target))^2).
-
-    Undefined if values and targets are the same constant. For vectors it is the mean over
-    components, as used for valence and arousal.
-
-    Paper: Lin, "A Concordance Correlation Coefficient to Evaluate Reproducibility", Biometrics
-    1989, eq. 1, with variances divided by N.
-    """
-
-    name = "ccc"
-    targets = (NumberTarget, VectorTarget)
-    higher_is_better = True
-    unit = "correlation"
-    bounds = (-1.0, 1.0)
-
-    def build(self, target: Target) -> MetricState:
-        return MomentState(target, ccc)
-
-
-def ccc(count: Tensor, mean: Tensor, products: Tensor) -> Tensor:
-    """Return the coefficient (K,) from the moments of outputs and labels."""
-    shift = count * (mean[0] - mean[1]).square()
-    spread = products[0, 0] + products[1, 1] + shift
-    value = (2 * products[0, 1] / spread).clamp(-1, 1)
-    return torch.where(spread > 0, value, torch.nan)

@@ -2,15 +2,12 @@
 
 from collections.abc import Callable
 
-import attrs
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from mtlkit.metrics.base import AveragedMetric, MetricState
+from mtlkit.metrics.base import MetricState
 from mtlkit.targets.base import Target
-from mtlkit.targets.class_label import ClassTarget
-from mtlkit.targets.multi_label import MultiLabelTarget
 from mtlkit.task_types import MISSING
 
 Ranking = Callable[[Tensor, Tensor], Tensor]
@@ -93,69 +90,3 @@ class RankingState(MetricState):
 
 def _is_bad(scores: Tensor) -> bool:
     return bool(scores.isnan().any())
-
-
-@attrs.frozen(kw_only=True)
-class AUROC(AveragedMetric):
-    """Probability that a positive scores above a negative, a tie counted as half.
-
-    An `average` of "macro" is the mean over labels, or over more than two classes, each against the
-    rest; those without positives or without negatives are left out. "micro" ranks all labels of a
-    multi-label task together. The value is exact: all scores are kept, 5 bytes for each sample and
-    label, 4 (C + 1) bytes for each sample of C > 2 classes.
-
-    Paper: Hanley & McNeil, "The meaning and use of the area under a receiver operating
-    characteristic (ROC) curve", Radiology 1982.
-    """
-
-    targets = (ClassTarget, MultiLabelTarget)
-    title = "auroc"
-
-    def build(self, target: Target) -> MetricState:
-        return RankingState(target, auroc, pooled=self.average == "micro")
-
-
-def auroc(scores: Tensor, positives: Tensor) -> Tensor:
-    """Return the area for scores (M,) and a mask of positives (M,), from the ranks of the scores.
-
-    >>> auroc(torch.tensor([0.1, 0.4, 0.4, 0.8]), torch.tensor([False, False, True, True])).item()
-    0.875
-    """
-    _, inverse, counts = torch.unique(scores, return_inverse=True, return_counts=True)
-    ranks = counts.cumsum(0) - (counts.double() - 1) / 2  # tied scores share their mean rank
-    positive = positives.sum().double()
-    excess = ranks[inverse][positives].sum() - positive * (positive + 1) / 2
-    area: Tensor = excess / (positive * (len(scores) - positive))
-    return area
-
-
-@attrs.frozen(kw_only=True)
-class AveragePrecision(AveragedMetric):
-    """Sum over thresholds of precision times the gain in recall, without interpolation.
-
-    `average` as for `AUROC`; the mean of "macro" is the "mAP" of multi-label tasks. The value is
-    exact: all scores are kept, 5 bytes for each sample and label, 4 (C + 1) bytes for each sample
-    of C > 2 classes.
-    """
-
-    targets = (ClassTarget, MultiLabelTarget)
-    title = "average-precision"
-
-    def build(self, target: Target) -> MetricState:
-        return RankingState(target, average_precision, pooled=self.average == "micro")
-
-
-def average_precision(scores: Tensor, positives: Tensor) -> Tensor:
-    """Return the average precision for scores (M,) and a mask of positives (M,).
-
-    >>> scores = torch.tensor([0.1, 0.4, 0.35, 0.8])
-    >>> round(average_precision(scores, torch.tensor([False, False, True, True])).item(), 4)
-    0.8333
-    """
-    _, inverse, counts = torch.unique(scores, return_inverse=True, return_counts=True)
-    hits = torch.zeros(len(counts), dtype=torch.float64)
-    hits.scatter_add_(0, inverse, positives.double())  # equal scores share a threshold
-    hits, counts = hits.flip(0), counts.flip(0)
-    precision = hits.cumsum(0) / counts.cumsum(0)
-    mean: Tensor = (precision * hits).sum() / hits.sum()
-    return mean

@@ -3,14 +3,11 @@
 Paper: Diederik P. Kingma and Jimmy Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015.
 """
 
-from collections.abc import Sequence
-from typing import Any
-
 import attrs
 import torch
 
 from mtlkit.component import above, below
-from mtlkit.optim.base import Optimizer
+from mtlkit.optim.base import Optimizer, ParameterGroups
 from mtlkit.optim.lazy_rows import RowRule, adam_rows
 
 
@@ -29,7 +26,7 @@ class Adam(Optimizer):
     eps: float = attrs.field(default=1e-8, validator=above(0))
     amsgrad: bool = False
 
-    def build(self, groups: "Sequence[dict[str, Any]]") -> "torch.optim.Optimizer":
+    def build(self, groups: ParameterGroups) -> "torch.optim.Optimizer":
         betas = (self.beta1, self.beta2)
         return torch.optim.Adam(groups, self.lr, betas, self.eps, amsgrad=self.amsgrad)
 

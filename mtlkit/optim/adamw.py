@@ -3,14 +3,11 @@
 Paper: Ilya Loshchilov and Frank Hutter, "Decoupled Weight Decay Regularization", ICLR 2019.
 """
 
-from collections.abc import Sequence
-from typing import Any
-
 import attrs
 import torch
 
 from mtlkit.component import above, below
-from mtlkit.optim.base import Optimizer
+from mtlkit.optim.base import Optimizer, ParameterGroups
 from mtlkit.optim.lazy_rows import RowRule, adam_rows
 
 
@@ -24,10 +21,8 @@ class AdamW(Optimizer):
     beta1: float = attrs.field(default=0.9, validator=below(1))
     beta2: float = attrs.field(default=0.999, validator=below(1))
 
-    def build(self, groups: "Sequence[dict[str, Any]]") -> "torch.optim.Optimizer":
-        from torch.optim import AdamW as TorchAdamW
-
-        return TorchAdamW(groups, lr=self.lr, betas=(self.beta1, self.beta2))
+    def build(self, groups: ParameterGroups) -> "torch.optim.Optimizer":
+        return torch.optim.AdamW(groups, lr=self.lr, betas=(self.beta1, self.beta2))
 
     def row_rule(self) -> "RowRule":
         return adam_rows

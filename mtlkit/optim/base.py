@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from mtlkit.optim.lazy_rows import RowRule
 
+ParameterGroups = Sequence[dict[str, Any]]
+"""Groups of parameters, each with options such as ``lr`` and ``weight_decay``."""
+
 
 @attrs.frozen(kw_only=True)
 class PartRates:
@@ -43,7 +46,7 @@ class Optimizer(Component):
     layer_decay: float | None = attrs.field(default=None, validator=optional(between(0.001, 1)))
 
     @abstractmethod
-    def build(self, groups: "Sequence[dict[str, Any]]") -> "torch.optim.Optimizer":
+    def build(self, groups: ParameterGroups) -> "torch.optim.Optimizer":
         """Return the optimizer of parameter groups, each with ``lr`` and ``weight_decay``."""
 
     def row_rule(self) -> "RowRule | None":

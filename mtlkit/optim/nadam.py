@@ -3,14 +3,11 @@
 Paper: Timothy Dozat, "Incorporating Nesterov Momentum into Adam", ICLR 2016 workshop.
 """
 
-from collections.abc import Sequence
-from typing import Any
-
 import attrs
 import torch
 
 from mtlkit.component import above, at_least_number, below
-from mtlkit.optim.base import Optimizer
+from mtlkit.optim.base import Optimizer, ParameterGroups
 
 
 @attrs.frozen(kw_only=True)
@@ -25,7 +22,7 @@ class NAdam(Optimizer):
     eps: float = attrs.field(default=1e-8, validator=above(0))
     momentum_decay: float = attrs.field(default=4e-3, validator=at_least_number(0))
 
-    def build(self, groups: "Sequence[dict[str, Any]]") -> "torch.optim.Optimizer":
+    def build(self, groups: ParameterGroups) -> "torch.optim.Optimizer":
         return torch.optim.NAdam(
             groups,
             lr=self.lr,

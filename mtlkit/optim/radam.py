@@ -4,14 +4,11 @@ Paper: Liyuan Liu, Haoming Jiang, Pengcheng He, Weizhu Chen, Xiaodong Liu, Jianf
 Han, "On the Variance of the Adaptive Learning Rate and Beyond", ICLR 2020.
 """
 
-from collections.abc import Sequence
-from typing import Any
-
 import attrs
 import torch
 
 from mtlkit.component import above, below
-from mtlkit.optim.base import Optimizer
+from mtlkit.optim.base import Optimizer, ParameterGroups
 
 
 @attrs.frozen(kw_only=True)
@@ -28,7 +25,7 @@ class RAdam(Optimizer):
     beta2: float = attrs.field(default=0.999, validator=below(1))
     eps: float = attrs.field(default=1e-8, validator=above(0))
 
-    def build(self, groups: "Sequence[dict[str, Any]]") -> "torch.optim.Optimizer":
+    def build(self, groups: ParameterGroups) -> "torch.optim.Optimizer":
         return torch.optim.RAdam(
             groups,
             lr=self.lr,

@@ -4,15 +4,12 @@ Paper: Aaron Defazio, Xingyu (Alice) Yang, Harsh Mehta, Konstantin Mishchenko, A
 Ashok Cutkosky, "The Road Less Scheduled", NeurIPS 2024.
 """
 
-from collections.abc import Sequence
-from typing import Any
-
 import attrs
 import torch
 
 from mtlkit.component import above, at_least, below, one_of
 from mtlkit.errors import import_extra
-from mtlkit.optim.base import Optimizer
+from mtlkit.optim.base import Optimizer, ParameterGroups
 
 
 @attrs.frozen(kw_only=True)
@@ -34,7 +31,7 @@ class ScheduleFree(Optimizer):
     beta2: float = attrs.field(default=0.999, validator=below(1))
     warmup_steps: int = attrs.field(default=0, validator=at_least(0))
 
-    def build(self, groups: "Sequence[dict[str, Any]]") -> "torch.optim.Optimizer":
+    def build(self, groups: ParameterGroups) -> "torch.optim.Optimizer":
         schedulefree = import_extra(
             "schedulefree", "optimizer: 'schedule-free'", "the package schedulefree",
             "schedule-free",

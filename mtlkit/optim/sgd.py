@@ -1,6 +1,5 @@
 """Stochastic gradient descent."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -8,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mtlkit.component import between
-from mtlkit.optim.base import Optimizer
+from mtlkit.optim.base import Optimizer, ParameterGroups
 from mtlkit.optim.lazy_rows import RowRule, sgd_rows
 
 
@@ -25,7 +24,7 @@ class SGD(Optimizer):
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov: expected a momentum above 0, got 0")
 
-    def build(self, groups: "Sequence[dict[str, Any]]") -> "torch.optim.Optimizer":
+    def build(self, groups: ParameterGroups) -> "torch.optim.Optimizer":
         # one kernel for all parameters: half the time of a small model's step
         return FusedSGD(
             groups, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov, fused=True

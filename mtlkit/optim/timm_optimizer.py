@@ -1,6 +1,6 @@
 """The optimizers of timm, by name."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -8,7 +8,7 @@ import torch
 
 from mtlkit.component import above
 from mtlkit.errors import AssemblyError, did_you_mean
-from mtlkit.optim.base import Optimizer
+from mtlkit.optim.base import Optimizer, ParameterGroups
 
 OptionValue = bool | int | float | str | tuple[float, ...]
 
@@ -26,7 +26,7 @@ class TimmOptimizer(Optimizer):
     lr: float = attrs.field(default=1e-4, validator=above(0))
     options: Mapping[str, OptionValue] = attrs.field(factory=dict)
 
-    def build(self, groups: "Sequence[dict[str, Any]]") -> "torch.optim.Optimizer":
+    def build(self, groups: ParameterGroups) -> "torch.optim.Optimizer":
         from timm.optim._optim_factory import create_optimizer_v2, list_optimizers
 
         known = [str(name) for name in list_optimizers()]

@@ -78,14 +78,12 @@ class DSelectKRouter(ExpertRouter):
     They start near 0, where the slope of the smooth step is largest.
     """
 
-    codes: Tensor
-
     def __init__(self, config: DSelectK, wiring: Wiring) -> None:
         super().__init__(wiring)
         self.gamma = config.gamma
         size = self.features.width
         self.experts = Experts(size, config.experts, config.head_features(self.features).width)
-        self.register_buffer("codes", binary_codes(config.experts), persistent=False)
+        self.codes = nn.Buffer(binary_codes(config.experts), persistent=False)
         self.shape = (len(self.tasks), config.k, 1 + self.codes.shape[1])  # alpha, then z
         self.choice = nn.Linear(size if config.per_sample else 1, math.prod(self.shape), bias=False)
         nn.init.uniform_(self.choice.weight, -config.gamma / 100, config.gamma / 100)

@@ -9,8 +9,14 @@ from torch import Tensor, nn
 from mtlkit.component import at_least, optional
 from mtlkit.features.base import FeatureSpec
 from mtlkit.features.inputs import Batch
-from mtlkit.features.positions import POSITIONWISE
+from mtlkit.features.maps import MapFeatures
+from mtlkit.features.nodes import NodeFeatures
+from mtlkit.features.tokens import TokenFeatures
+from mtlkit.features.vectors import VectorFeatures
 from mtlkit.routers.base import Features, Unbranched, UnbranchedRouter, Wiring
+
+POSITIONWISE = (VectorFeatures, MapFeatures, TokenFeatures, NodeFeatures)
+"""Kinds whose `rows` have one width. A linear layer of the rows of a map is a 1x1 convolution."""
 
 
 @attrs.frozen(kw_only=True)

@@ -103,8 +103,6 @@ NO_GROUP = -1
 class GroupedRouter(RouterModule):
     """One backbone for all tasks, and branches of one task for groups of samples."""
 
-    group_of: Tensor
-
     def __init__(self, config: Grouped, wiring: Wiring) -> None:
         super().__init__()
         self.backbone = wiring.backbone
@@ -114,7 +112,7 @@ class GroupedRouter(RouterModule):
         self.term = f"{config.task}.{BRANCHES}"
         self.branches = config.branch.build(wiring, config.task, len(self.groups))
         table = _group_table(config, wiring.classes[config.by])
-        self.register_buffer("group_of", table, persistent=False)
+        self.group_of = nn.Buffer(table, persistent=False)
 
     def forward(self, inputs: Batch) -> Features:
         if isinstance(self.backbone, SplittableBackbone):

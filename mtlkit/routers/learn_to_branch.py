@@ -46,12 +46,10 @@ class ParentChoice(nn.Module):
     drawn once per pass, so that all tasks use one tree. In evaluation it is the most likely parent.
     """
 
-    gumbel: Tensor
-
     def __init__(self, children: int, parents: int) -> None:
         super().__init__()
         self.alpha = nn.Parameter(torch.zeros(children, parents))
-        self.register_buffer("gumbel", torch.zeros(children, parents), persistent=False)
+        self.gumbel = nn.Buffer(torch.zeros(children, parents), persistent=False)
 
     def draw(self) -> None:
         """Draw the noise of one pass."""
@@ -71,8 +69,6 @@ class LearnToBranchRouter(ExpertRouter):
     The nodes of the first level read the backbone's features, the root of the tree.
     """
 
-    passes: Tensor
-
     def __init__(self, config: LearnToBranch, wiring: Wiring) -> None:
         super().__init__(wiring)
         self.start, self.cooling = config.temperature, config.cooling
@@ -84,7 +80,7 @@ class LearnToBranchRouter(ExpertRouter):
         )
         children = [nodes] * (config.levels - 1) + [len(self.tasks)]
         self.parents = nn.ModuleList(ParentChoice(number, nodes) for number in children)
-        self.register_buffer("passes", torch.tensor(0))  # forward passes in training
+        self.passes: Tensor = nn.Buffer(torch.tensor(0))  # forward passes in training
 
     def forward(self, inputs: Batch) -> Features:
         if self.training:

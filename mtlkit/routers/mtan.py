@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from mtlkit.backbones.base import BackboneModule, SplittableBackbone
 from mtlkit.component import at_least
 from mtlkit.features.inputs import Batch, InputSpec, InputSpecs
-from mtlkit.features.positions import POSITIONWISE
 from mtlkit.features.vectors import VectorFeatures
 from mtlkit.routers.base import Features, RouterModule, Unbranched, UnbranchedRouter, Wiring
+from mtlkit.routers.experts import POSITIONWISE
 
 
 @attrs.frozen(kw_only=True)
@@ -44,37 +44,17 @@ class MTAN(Unbranched):
         return MTANRouter(self, wiring)
 
 
-class MapAttention(nn.Module):
-    """Masks a = sigmoid(h(g(p))) of maps p (N, C, H, W), and a * p; g and h are 1x1 layers.
+class Attention(nn.Module):
+    """Masks a = sigmoid(h(g([u; f(a')]))) of maps or rows of features u, and a * u.
 
-    The paper's batch norm is omitted because a micro-batch may be a single sample.
+    The layers g and h are 1x1 convolutions of maps (N, C, H, W), or linear in rows (..., D), where
+    f(a') (..., D) is the output of the attention to the maps, if there is one. The paper's batch
+    norm is omitted because a micro-batch may be a single sample.
     """
 
-    def __init__(self, channels: int, hidden: int) -> None:
+    def __init__(self, inner: nn.Module, outer: nn.Module) -> None:
         super().__init__()
-        self.mask = nn.Sequential(
-            nn.Conv2d(channels, hidden, 1), nn.ReLU(), nn.Conv2d(hidden, channels, 1), nn.Sigmoid()
-        )
-
-    def forward(self, maps: Tensor) -> Tensor:
-        attended: Tensor = self.mask(maps) * maps
-        return attended
-
-
-class FeatureAttention(nn.Module):
-    """Masks a = sigmoid(h(g([u; f(a')]))) of rows of features u (..., D), and a * u.
-
-    f(a') (..., D) is the output of the attention to the maps, if there is one.
-    """
-
-    def __init__(self, features: int, hidden: int, *, before: bool) -> None:
-        super().__init__()
-        self.mask = nn.Sequential(
-            nn.Linear(features * (2 if before else 1), hidden),
-            nn.ReLU(),
-            nn.Linear(hidden, features),
-            nn.Sigmoid(),
-        )
+        self.mask = nn.Sequential(inner, nn.ReLU(), outer, nn.Sigmoid())
 
     def forward(self, features: Tensor, before: Tensor | None = None) -> Tensor:
         inputs = features if before is None else torch.cat([features, before], dim=-1)
@@ -98,13 +78,16 @@ class MTANRouter(UnbranchedRouter):
         self.at_maps = self.pooled = None
         if channels is not None:
             hidden = max(1, channels // config.reduction)
-            self.at_maps = nn.ModuleList(MapAttention(channels, hidden) for _ in self.tasks)
+            self.at_maps = nn.ModuleList(
+                Attention(nn.Conv2d(channels, hidden, 1), nn.Conv2d(hidden, channels, 1))
+                for _ in self.tasks
+            )
             self.pooled = nn.Sequential(
                 nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, size), nn.ReLU()
             )
-        hidden = max(1, size // config.reduction)
+        hidden, inputs = max(1, size // config.reduction), size if channels is None else 2 * size
         self.at_features = nn.ModuleList(
-            FeatureAttention(size, hidden, before=channels is not None) for _ in self.tasks
+            Attention(nn.Linear(inputs, hidden), nn.Linear(hidden, size)) for _ in self.tasks
         )
 
     def forward(self, inputs: Batch) -> Features:

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mtlkit.errors import MtlkitError
-from mtlkit.features.base import FeatureSpec, readable
+from mtlkit.features.base import FeatureSpec
 from mtlkit.features.maps import MapFeatures
 from mtlkit.heads.base import HeadModule
 from mtlkit.targets.base import Target
@@ -27,7 +27,7 @@ Signal = Tensor
 def features_of(example: Example) -> FeatureSpec:
     """Return the features that the example of a head or an adapter reads; by default small ones."""
     reads = example.value.reads
-    return example.features or next(s for kind, s in SPECS.items() if readable(kind, reads))
+    return example.features or next(s for kind, s in SPECS.items() if issubclass(kind, reads))
 
 
 def target_of(example: Example) -> Target:

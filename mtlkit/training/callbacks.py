@@ -84,9 +84,6 @@ class Callbacks(nn.Module):
     def __iter__(self) -> Iterator[CallbackState]:
         return iter(self._in_order)
 
-    def __len__(self) -> int:
-        return len(self.states)
-
     @property
     def stop(self) -> bool:
         """True if a callback ends training."""

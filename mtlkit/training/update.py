@@ -38,7 +38,6 @@ from mtlkit.training.optimization.parameter_groups import (
     left_out,
     name_groups,
     parameter_groups,
-    without_gradient,
 )
 from mtlkit.training.sharding.shard_backbone import shard_backbone
 from mtlkit.training.sharding.whole_model import (
@@ -212,8 +211,13 @@ class Updater:
         return bool(any_stop)
 
     def _unreached(self) -> tuple[str, ...]:
-        """Return the trainable parameters that no loss reaches; `AssemblyError` if ranks > 1."""
-        names = without_gradient(self.inner)
+        """Return the trainable parameters that no loss reaches; `AssemblyError` if ranks > 1.
+
+        Every loss reaches its parameters in every batch, if only with a gradient of zero. Those
+        that the first pass does not reach are therefore never trained.
+        """
+        parameters = self.inner.named_parameters()
+        names = tuple(name for name, p in parameters if p.requires_grad and p.grad is None)
         if names and self.ranks.world > 1:
             raise AssemblyError(
                 f"no loss reaches these parameters, on which DDP would wait forever: "

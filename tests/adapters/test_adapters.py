@@ -4,7 +4,6 @@ import attrs
 import pytest
 import torch
 
-from mtlkit.adapters.suggestion import BUILT_IN
 from mtlkit.backbones import (
     FPN,
     MLP,
@@ -24,7 +23,7 @@ from mtlkit.backbones import (
 from mtlkit.errors import AssemblyError
 from mtlkit.heads import Classification, Segmentation
 from mtlkit.routers import MMoE, Shared
-from mtlkit.routers.feature_kinds import feature_problems
+from mtlkit.routers.feature_kinds import BUILT_IN, feature_problems
 from mtlkit.task import Task
 from mtlkit.testing import small_recipe
 from mtlkit.testing.small_data import small_model

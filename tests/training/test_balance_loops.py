@@ -13,7 +13,7 @@ from torch._functorch import config
 import mtlkit
 from mtlkit.errors import AssemblyError, NotFiniteError
 from mtlkit.training.balancing import loop_pass
-from mtlkit.training.balancing.leaves import leaves_of
+from mtlkit.training.balancing.graph_paths import leaves_of
 from mtlkit.training.balancing.requirements import require_synchronizable
 from mtlkit.training.devices.ranks import Ranks
 from mtlkit.weightings import (

@@ -18,9 +18,9 @@ def devices(monkeypatch):
     """Pretend that torch finds `count` devices of one kind."""
 
     def pretend(kind, count, *, launched=False, has_fp64=True):
-        available = {name: lambda: False for name in ("cuda", "xpu", "mps")}
-        monkeypatch.setattr(device_module, "_AVAILABLE", {**available, kind: lambda: count > 0})
-        monkeypatch.setattr(torch.cuda, "is_available", lambda: kind == "cuda" and count > 0)
+        for module in (torch.cuda, torch.xpu, torch.mps):
+            available = module is getattr(torch, kind) and count > 0
+            monkeypatch.setattr(module, "is_available", lambda value=available: value)
         for module in (torch.cuda, torch.xpu):
             monkeypatch.setattr(module, "device_count", lambda: count)
             monkeypatch.setattr(module, "current_device", lambda: 0)

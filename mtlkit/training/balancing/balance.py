@@ -238,11 +238,7 @@ class Balance(nn.Module):
         self._updates, self._epoch, opens, elements, *tasks = state.tolist()
         require_state_of(self.terms, *tasks)
         self._opens = bool(opens)
-        if elements and elements != self._elements:
-            self._allocate(elements)
-
-    def _allocate(self, elements: int) -> None:
-        if allocate(self.weighting, elements):
+        if elements and elements != self._elements and allocate(self.weighting, elements):
             self._elements = elements
 
     def _step(self, passes: LoopPass, ranks: Ranks) -> WeightingStep:
@@ -251,7 +247,7 @@ class Balance(nn.Module):
             source = ParameterSource(passes.shared, ranks)
             elements = sum(p.numel() for p in passes.shared)
             if self._updates == 0 and elements != self._elements:
-                self._allocate(elements)
+                self._elements = elements if allocate(self.weighting, elements) else 0
             elif self._elements not in (0, elements):
                 raise AssemblyError(
                     f"shared: got {elements} elements, expected the {self._elements} of the state "

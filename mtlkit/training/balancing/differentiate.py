@@ -11,12 +11,11 @@ from torch import Tensor, nn
 from mtlkit.errors import NotFiniteError
 from mtlkit.task_types import LossTerm
 from mtlkit.training.balancing.parts import LoopUpdate
-from mtlkit.training.balancing.passes import unreduced
-from mtlkit.training.devices.ranks import Ranks
+from mtlkit.training.devices.ranks import Ranks, unreduced
 from mtlkit.training.finite_checks import negative_losses
 from mtlkit.training.gradients.loss_scale import scaled
 from mtlkit.training.gradients.step import StepResult, TaskWeights, WeightingStep
-from mtlkit.training.weight_range import large_weights, weight_warning
+from mtlkit.training.once_warnings import weight_warning
 from mtlkit.weightings.kinds import WeightingModule
 
 Backward = Callable[[Tensor], object]
@@ -80,11 +79,9 @@ def mean_weights(
     if len(results) > 1:
         weights = torch.stack([result.weights for result in results]).mean(dim=0)
     named = dict(zip((term.name for term in terms), weights.tolist(), strict=True))
-    new = {name: w for name, w in large_weights(named).items() if name not in warned}
-    if new:
-        warned.update(new)
-        text = weight_warning(new, number).removeprefix("warning: ")
-        warnings.warn(text, stacklevel=4)  # names the line of the loop
+    text = weight_warning(named, number, warned)
+    if text is not None:  # names the line of the loop
+        warnings.warn(text.removeprefix("warning: "), stacklevel=4)
     return weights
 
 

@@ -1,14 +1,17 @@
-"""The paths of each loss in an autograd graph, and the gradients at the end of each path."""
+"""Paths and leaves of losses in an autograd graph, and the gradients at the end of each path."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
 import attrs
-from torch import Tensor
+from torch import _C, Tensor
 from torch.autograd.graph import Node, get_gradient_edge
 
-from mtlkit.training.balancing.leaves import AccumulateGrad
+from mtlkit.training.gradients.task_gradients import sum_of
+
+AccumulateGrad = _C._functions.AccumulateGrad
+"""The node of a leaf."""
 
 
 @attrs.frozen(eq=False)
@@ -60,6 +63,44 @@ def _path(root: Node, ends: set[Node], first: tuple[Node, int] | None) -> GraphP
     return GraphPath([leaf.variable for leaf in leaves], nodes, edges)
 
 
+def leaves_of(roots: Iterable[Tensor], stops: Iterable[Tensor] = ()) -> list[Tensor]:
+    """Return the leaves that `roots` depend on, without the paths through `stops`.
+
+    >>> import torch
+    >>> a, b = torch.ones(1, requires_grad=True), torch.ones(1, requires_grad=True)
+    >>> features = a * 2
+    >>> [leaf is b for leaf in leaves_of([features * b], stops=[features])]
+    [True]
+    """
+    visited: set[Node] = {get_gradient_edge(stop).node for stop in stops}
+    nodes = _nodes([get_gradient_edge(root).node for root in roots], visited)
+    return [node.variable for node in nodes if isinstance(node, AccumulateGrad)]
+
+
+def depends_on(tensor: Tensor, others: Iterable[Tensor]) -> bool:
+    """Return whether `tensor` is computed from one of the `others`.
+
+    >>> import torch
+    >>> a = torch.ones(1, requires_grad=True)
+    >>> b = a * 2
+    >>> depends_on(b, [a]), depends_on(a, [b])
+    (True, False)
+    """
+    start = get_gradient_edge(tensor).node
+    before = {get_gradient_edge(other).node for other in others} - {start}
+    return any(node in before for node in _nodes([start], set()))
+
+
+def _nodes(waiting: list[Node], visited: set[Node]) -> Iterator[Node]:
+    """Yield the nodes of the graph from those `waiting`, without the ones already `visited`."""
+    while waiting:
+        node = waiting.pop()
+        if node not in visited:
+            visited.add(node)
+            yield node
+            waiting.extend(after for after, _ in node.next_functions if after is not None)
+
+
 def are_separate(paths: Sequence[GraphPath]) -> bool:
     """Return whether no node belongs to several paths; leaves may."""
     return len(set().union(*(path.nodes for path in paths))) == sum(len(p.nodes) for p in paths)
@@ -100,10 +141,3 @@ def _record(
             gradient = gradient.sum_to_size(end.shape)
         rows[number] = sum_of(rows[number], None if gradient is None else gradient.to(end.dtype))
     return tuple(kept)
-
-
-def sum_of(one: Tensor | None, other: Tensor | None) -> Tensor | None:
-    """Return the sum of two gradients, either of which may be None."""
-    if one is None or other is None:
-        return other if one is None else one
-    return one + other

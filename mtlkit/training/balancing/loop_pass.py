@@ -13,18 +13,15 @@ from mtlkit.training.balancing.graph_paths import (
     are_separate,
     paths_of,
     recorded,
-    sum_of,
 )
 from mtlkit.training.gradients.batch import Part, UpdateInfo
-from mtlkit.training.gradients.ends import Ends
+from mtlkit.training.gradients.ends import Ends, Gradients, write_row
 from mtlkit.training.gradients.features import LARGE, stacked
-from mtlkit.training.gradients.forward_pass import ForwardPass, PassLosses
+from mtlkit.training.gradients.forward_pass import ForwardPass
 from mtlkit.training.gradients.loss_scale import scaled, unscaled
 from mtlkit.training.gradients.surrogate import Pairs
-from mtlkit.training.gradients.task_gradients import TaskGradients
+from mtlkit.training.gradients.task_gradients import TaskGradients, sum_of
 from mtlkit.weightings.kinds import StepLosses
-
-Gradients = Sequence[Tensor | None]
 
 
 @attrs.frozen(eq=False)
@@ -98,8 +95,8 @@ class LoopPass(ForwardPass[LoopPart]):
     separate = True  # as far as the graph shows
     shared: Sequence[nn.Parameter] = ()
 
-    def losses(self, part: LoopPart, update: UpdateInfo) -> PassLosses:
-        return PassLosses(part.losses(part.read(), update))
+    def losses(self, part: LoopPart, update: UpdateInfo) -> tuple[StepLosses, Sequence[Tensor]]:
+        return part.losses(part.read(), update), ()
 
     def gradients(
         self, part: LoopPart, update: UpdateInfo, *, heads: bool, backbone_graph: bool = True
@@ -146,27 +143,19 @@ class LoopPass(ForwardPass[LoopPart]):
     ) -> tuple[Tensor, Gradients]:
         """Return the gradients (T, F) at the features, and those of the sum at `behind`.
 
-        One pass computes all, if the losses share nothing behind one tensor of features.
+        One pass computes all, if the losses share nothing behind one tensor of features; otherwise
+        there is one for each loss.
         """
         [end, *others] = given.features
-        if others or end.numel() >= LARGE or end._backward_hooks or not are_separate(paths):
-            return self._task_by_task(given, slopes, paths, behind)
-        with recorded(paths, end) as at_end:
-            gradients = _gradients(list(given.values.values()), [end, *behind], slopes, self.scale)
-        if any(gradient is None for gradient in at_end):
-            return self._task_by_task(given, slopes, paths, behind)
-        by_term = dict(zip(given.values, unscaled(at_end, self.scale), strict=True))
-        rows = stacked([by_term.get(index) for index in range(len(given.terms))], end)
-        return rows, gradients[1:]
-
-    def _task_by_task(
-        self,
-        given: GivenLosses,
-        slopes: Sequence[Tensor],
-        paths: Sequence[GraphPath],
-        behind: Sequence[Tensor],
-    ) -> tuple[Tensor, Gradients]:
-        """Return the result of `_at_features` by one pass for each loss."""
+        at_once = not others and end.numel() < LARGE and not end._backward_hooks
+        if at_once and are_separate(paths):
+            values = list(given.values.values())
+            with recorded(paths, end) as at_end:
+                gradients = _gradients(values, [end, *behind], slopes, self.scale)
+            if all(gradient is not None for gradient in at_end):
+                by_term = dict(zip(given.values, unscaled(at_end, self.scale), strict=True))
+                rows = stacked([by_term.get(index) for index in range(len(given.terms))], end)
+                return rows, gradients[1:]
         size = sum(end.numel() for end in given.features)
         rows = given.first.new_zeros(len(given.terms), size, dtype=torch.float32)
         sums: dict[Tensor, Tensor | None] = dict.fromkeys(behind)
@@ -179,7 +168,7 @@ class LoopPass(ForwardPass[LoopPart]):
                     f"losses.{given.terms[index].name}: got a loss that does not depend on "
                     f"`features`; pass the tensor that its head reads, or leave the task out"
                 )
-            _write(rows[index], given.features, at_features)
+            write_row(rows[index], given.features, at_features)
             for leaf, gradient in zip(leaves, rest, strict=True):
                 sums[leaf] = sum_of(sums[leaf], gradient)
         return rows, list(sums.values())
@@ -208,11 +197,3 @@ def _outer(
     """Return the slope (1,) of each of `values` in its shape, times the loss scale."""
     pairs = zip([scaled(slope, scale) for slope in slopes], values, strict=True)
     return [s if s.shape == value.shape else s.expand_as(value) for s, value in pairs]
-
-
-def _write(row: Tensor, ends: Sequence[Tensor], gradients: Gradients) -> None:
-    start = 0
-    for end, gradient in zip(ends, gradients, strict=True):
-        if gradient is not None:
-            row[start : start + end.numel()] = gradient.flatten()
-        start += end.numel()

@@ -56,7 +56,7 @@ class Reader:
             return self._micro_batches(losses, counts)
         given = self._read(losses() if callable(losses) else losses, features)
         samples = float(given.samples or 1)
-        info, total = _info(given.counts, samples, self.ranks, self.device, self.step)
+        info, total = self._info(given.counts, samples)
         return LoopUpdate([LoopPart(lambda: given, total, total)], info)
 
     def _micro_batches(
@@ -90,7 +90,7 @@ class Reader:
             return given
 
         samples = max(targets) if counts else float(size)
-        info, total = _info(targets, samples, self.ranks, self.device, self.step)
+        info, total = self._info(targets, samples)
         means = float(size * self.ranks.world)
         parts = [
             LoopPart(partial(read, closure), total, means, index=number)
@@ -111,6 +111,15 @@ class Reader:
         given = read_losses(result, _tensors(features), self.terms)
         self.check(given)
         return given
+
+    def _info(self, counts: Sequence[float | Tensor], samples: float) -> tuple[UpdateInfo, float]:
+        """Return the update of `counts` (T) and `samples` on this rank, and the samples of all."""
+        numbers = [count for count in counts if not isinstance(count, Tensor)]
+        if self.ranks.world > 1 or len(numbers) < len(counts):
+            values = [torch.as_tensor(c, device=self.device) for c in (*counts, samples)]
+            *numbers, samples = self.ranks.sum(torch.stack(values)).tolist()
+        tensor, indices = _tensors_of(tuple(numbers), self.device)
+        return UpdateInfo(tensor, indices, len(indices) == len(tensor), self.step), samples
 
     def _check_counts(self, counts: Mapping[str, float]) -> None:
         """Refuse numbers of targets of unknown tasks, or that cannot be numbers of targets."""
@@ -133,22 +142,6 @@ def _tensors(features: Features | None) -> tuple[Tensor, ...]:
                 f"features: got {type(tensor).__name__}, expected the tensors that heads read"
             )
     return tensors
-
-
-def _info(
-    counts: Sequence[float | Tensor],
-    samples: float,
-    ranks: Ranks,
-    device: torch.device,
-    step: StepInfo,
-) -> tuple[UpdateInfo, float]:
-    """Return the update of `counts` (T) and `samples` on this rank, and the samples of all."""
-    numbers = [count for count in counts if not isinstance(count, Tensor)]
-    if ranks.world > 1 or len(numbers) < len(counts):
-        local = torch.stack([torch.as_tensor(c, device=device) for c in (*counts, samples)])
-        *numbers, samples = ranks.sum(local).tolist()
-    tensor, indices = _tensors_of(tuple(numbers), device)
-    return UpdateInfo(tensor, indices, len(indices) == len(tensor), step), samples
 
 
 @lru_cache(maxsize=64)

@@ -1,13 +1,13 @@
 """Extra forward passes of a model: they leave its buffers, random numbers and DDP as they were."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 
 import torch
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from mtlkit.training.balancing.loop_pass import LoopPart
+from mtlkit.training.devices.ranks import unreduced
 from mtlkit.training.devices.recomputed import RestoredBuffers
 
 
@@ -31,11 +31,6 @@ def extra(model: nn.Module | None) -> Iterator[None]:
     """Restore the buffers of `model` on exit; DDP around it reduces no gradients."""
     with RestoredBuffers(*([] if model is None else [model])), unreduced(model):
         yield
-
-
-def unreduced(model: nn.Module | None) -> AbstractContextManager[None]:
-    """Return a context in which DDP, if it wraps `model`, reduces no gradients."""
-    return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()
 
 
 def _devices() -> list[int]:

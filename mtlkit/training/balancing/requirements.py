@@ -1,22 +1,23 @@
 """Refuse an update of a user's loop that lacks an input of its weighting."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
 from mtlkit.checksums import checksum
 from mtlkit.errors import AssemblyError
 from mtlkit.task_types import LossTerm, Role
 from mtlkit.training.balancing.given_losses import GivenLosses
-from mtlkit.training.balancing.leaves import depends_on, leaves_of
+from mtlkit.training.balancing.graph_paths import depends_on, leaves_of
 from mtlkit.training.balancing.loop_pass import LoopPart
 from mtlkit.training.balancing.parts import LoopUpdate
 from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.gradients.factory import gradient_options
 from mtlkit.training.gradients.step import WeightingStep
+from mtlkit.training.sharding.whole_model import is_fsdp_shard
 from mtlkit.weightings.base import GradientLocation, Weighting
 
 CALL = "balance.backward(losses, "
@@ -112,7 +113,7 @@ def require_location(
             f"balance.backward: got `features` only, expected the shared parameters for {name}; "
             f"call {CALL}shared=model.encoder.parameters())"
         )
-    if shared and any(_sharded(p) for p in shared):
+    if any(is_fsdp_shard(p) for p in shared):
         raise AssemblyError(
             f"balance.backward: got sharded parameters in `shared`, expected whole ones; take the "
             f"gradients of {name} at the features: {CALL}features=features)"
@@ -230,7 +231,7 @@ def require_separation(
     named = {p: name for name, p in model.named_parameters()} if model is not None else {}
     if not given.features:
         reached = [leaf for value in given.values.values() for leaf in leaves_of([value], shared)]
-        twice = [leaf for leaf in dict.fromkeys(reached) if _count(leaf, reached) > 1]
+        twice = [leaf for leaf, losses in Counter(reached).items() if losses > 1]
         if twice:
             raise AssemblyError(
                 f"shared: got no {_shown(twice, named)}, which several losses read; pass all "
@@ -251,7 +252,8 @@ def require_separation(
             f"features: got losses that read {_shown(around, named)} through `features` and "
             f"around them; pass every tensor that heads read: features=[first, second]"
         )
-    missing = [leaf for leaf in before if not any(leaf is p for p in shared)]
+    passed = set(shared)
+    missing = [leaf for leaf in before if leaf not in passed]
     if options.returns_direction and shared and missing:
         raise AssemblyError(
             f"shared: got no {_shown(missing, named)}, expected all parameters before `features`, "
@@ -259,20 +261,8 @@ def require_separation(
         )
 
 
-def _count(leaf: Tensor, leaves: Sequence[Tensor]) -> int:
-    return sum(other is leaf for other in leaves)
-
-
 def _shown(leaves: Sequence[Tensor], named: "dict[nn.Parameter, str]") -> str:
     """Return the names of some parameters, or their shapes if these have no name."""
     names = [named.get(leaf, f"a parameter {tuple(leaf.shape)}") for leaf in leaves[:3]]  # type: ignore[call-overload]
     more = f" and {len(leaves) - 3} more" if len(leaves) > 3 else ""
     return ", ".join(names) + more
-
-
-def _sharded(parameter: Tensor) -> bool:
-    if not dist.is_available():
-        return False
-    from torch.distributed.tensor import DTensor  # slow to import
-
-    return isinstance(parameter, DTensor)

@@ -155,11 +155,9 @@ def batch_order(recipe: Recipe, train: Split) -> Order:
     ratios = _ratios(batches, counts)
     if batches.alternate:
         sizes = {name: batches.sizes.get(name, batch) for name in members}
-        updates = _alternating(batches, counts, sizes, ratios)
     else:
         sizes = dict(batches.sizes) or _divided("train.batch", batch, ratios)
-        needed = [_passes(counts[name], sizes[name]) for name in members]
-        updates = dict.fromkeys(members, _epoch(batches, needed))
+    updates = _updates(batches, counts, sizes, ratios)
     groups = []
     for name, samples in members.items():
         blocks = train.blocks and train.blocks.at(samples)
@@ -182,10 +180,10 @@ def _of_mixture(mixture: Mixture, train: Split, batch: int) -> GroupedBatches:
 
 def _by_task(recipe: Recipe, train: Split) -> dict[str, Tensor]:
     """Return the indices of the samples that have the label of each task."""
-    present = {
-        name: train.column(task.target or name).present() for name, task in recipe.tasks.items()
+    return {
+        name: train.column(task.target or name).present().nonzero().flatten()
+        for name, task in recipe.tasks.items()
     }
-    return {name: mask.nonzero().flatten() for name, mask in present.items()}
 
 
 def _by_class(train: Split, label: str) -> dict[str, Tensor]:
@@ -235,25 +233,21 @@ def _divided(key: str, total: int, ratios: Mapping[str, Fraction]) -> dict[str, 
     return counts
 
 
-def _alternating(
+def _updates(
     batches: GroupedBatches,
     counts: Mapping[str, int],
     sizes: Mapping[str, int],
     ratios: Mapping[str, Fraction],
 ) -> dict[str, int]:
     """Return the number of updates of each group in an epoch."""
+    of_passes = min if batches.epoch == "shortest" else max
+    if not batches.alternate:
+        needed = of_passes(_passes(counts[name], sizes[name]) for name in counts)
+        return dict.fromkeys(counts, batches.epoch if isinstance(batches.epoch, int) else needed)
     if isinstance(batches.epoch, int):
         return _divided("train.batches.epoch", batches.epoch, ratios)
-    needed = [counts[name] / (sizes[name] * ratios[name]) for name in counts]
-    total = max(needed) if batches.epoch == "longest" else min(needed)
+    total = of_passes(counts[name] / (sizes[name] * ratios[name]) for name in counts)
     return {name: math.ceil(ratio * total) for name, ratio in ratios.items()}
-
-
-def _epoch(batches: GroupedBatches, needed: Sequence[int]) -> int:
-    """Return the number of updates in an epoch, of which one pass over each group is `needed`."""
-    if isinstance(batches.epoch, int):
-        return batches.epoch
-    return max(needed) if batches.epoch == "longest" else min(needed)
 
 
 def _passes(samples: int, batch: int) -> int:

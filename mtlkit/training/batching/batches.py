@@ -88,6 +88,8 @@ class Batches:
 
     def drawn(self, batch: UpdateBatch, rank: int = 0) -> tuple[UpdateBatch, ...]:
         """Return the draws of an update: disjoint, and each divided as an update is."""
+        if self.draws == 1:
+            return (batch,)
         parts = self._split(Drawn(batch.whole, batch.origins), self.draws)
         return tuple(self._divided(batch.epoch, part, rank) for part in parts)
 

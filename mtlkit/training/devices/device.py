@@ -1,7 +1,5 @@
 """The device of a run."""
 
-from collections.abc import Callable, Mapping
-
 import torch
 import torch.distributed as dist
 
@@ -22,10 +20,9 @@ def chosen_device(name: str) -> torch.device:
     kind, _, index = name.partition(":")
     if kind == "cpu":
         return torch.device("cpu")
-    if not _AVAILABLE[kind]():
-        label = _LABELS[kind]
+    if not torch.get_device_module(kind).is_available():
         raise RunError(
-            f"train.device: got {name!r}, but torch finds no {label} device; "
+            f"train.device: got {name!r}, but torch finds no {kind.upper()} device; "
             f"use `device: cpu`, or install a torch built for the machine's driver"
         )
     if kind == "mps":
@@ -39,19 +36,10 @@ def chosen_device(name: str) -> torch.device:
     return torch.device(kind, number)
 
 
-_LABELS = {"cuda": "CUDA", "xpu": "XPU", "mps": "MPS"}
-
-_AVAILABLE: Mapping[str, Callable[[], bool]] = {
-    "cuda": lambda: torch.cuda.is_available(),
-    "xpu": lambda: torch.xpu.is_available(),
-    "mps": lambda: torch.backends.mps.is_available(),
-}
-
-
 def _index(name: str, kind: str, index: str) -> int:
     """Return the number of the device of this process."""
-    module = torch.cuda if kind == "cuda" else torch.xpu
-    count = module.device_count()
+    module = torch.get_device_module(kind)
+    count: int = module.device_count()
     several = dist.is_available() and dist.is_torchelastic_launched()
     if index and several:
         raise RunError(
@@ -60,12 +48,12 @@ def _index(name: str, kind: str, index: str) -> int:
         )
     if index and int(index) >= count:
         raise RunError(
-            f"train.device: got {name!r}, but torch finds {count} {_LABELS[kind]} devices; "
+            f"train.device: got {name!r}, but torch finds {count} {kind.upper()} devices; "
             f"expected {kind}:0 to {kind}:{count - 1}"
         )
     if index:
         return int(index)
-    current = module.current_device()  # the one a caller set, or the first
+    current: int = module.current_device()  # the one a caller set, or the first
     local = dist.get_node_local_rank(current) if dist.is_available() else current
     if local >= count:
         raise RunError(
@@ -77,9 +65,5 @@ def _index(name: str, kind: str, index: str) -> int:
 
 def seed_device(device: torch.device, number: int) -> None:
     """Seed the random numbers of `device`, if it has its own."""
-    if device.type == "cuda":
-        torch.cuda.manual_seed(number)
-    elif device.type == "xpu":
-        torch.xpu.manual_seed(number)
-    elif device.type == "mps":
-        torch.mps.manual_seed(number)
+    if device.type != "cpu":
+        torch.get_device_module(device).manual_seed(number)

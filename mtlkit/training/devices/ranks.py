@@ -11,7 +11,9 @@ from typing import Any
 import attrs
 import torch
 import torch.distributed as dist
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from mtlkit.errors import RunError
 from mtlkit.ops.row_shard import PATIENCE
@@ -56,23 +58,23 @@ class Ranks:
         dist.all_reduce(largest, op=dist.ReduceOp.MAX)
         return largest
 
+    def parts(self, values: Tensor) -> list[Tensor]:
+        """Return the `values` (..., P) of each process, in the order of ranks; P may differ."""
+        if self.world == 1:
+            return [values]
+        sizes = self.gather(torch.tensor(values.shape[-1], device=values.device)).tolist()
+        padded = F.pad(values, (0, max(sizes) - values.shape[-1]))
+        gathered = [torch.empty_like(padded) for _ in sizes]
+        dist.all_gather(gathered, padded)
+        return [part[..., :size] for part, size in zip(gathered, sizes, strict=True)]
+
     def texts(self, text: str, device: torch.device) -> list[str]:
         """Return the `text` of each process, in the order of ranks."""
         if self.world == 1:
             return [text]
         with self.joint_step():
             written = torch.tensor(list(text.encode()), dtype=torch.uint8, device=device)
-            sizes = torch.zeros(self.world, dtype=torch.int64, device=device)
-            sizes[self.rank] = len(written)
-            lengths: list[int] = self.sum(sizes).tolist()
-            padded = written.new_zeros(max(lengths))
-            padded[: len(written)] = written
-            gathered = [torch.empty_like(padded) for _ in lengths]
-            dist.all_gather(gathered, padded)
-            return [
-                bytes(part[:length].tolist()).decode()
-                for part, length in zip(gathered, lengths, strict=True)
-            ]
+            return [bytes(part.tolist()).decode() for part in self.parts(written)]
 
     def together(self, work: Callable[[], Any], device: torch.device) -> list[Any]:
         """Return what `work` returns on each process, JSON values, in the order of ranks.
@@ -127,6 +129,11 @@ def current_ranks() -> Ranks:
     return Ranks()
 
 
+def unreduced(model: nn.Module | None) -> AbstractContextManager[None]:
+    """Return a context in which DDP, if it wraps `model`, reduces no gradients."""
+    return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()
+
+
 @cache
 def _torchrun_store() -> tuple[Any, int, int]:
     """Return torchrun's key-value store, the rank of this process and the world size."""
@@ -148,35 +155,33 @@ def process_group(device: torch.device, hang_timeout: float = math.inf) -> Itera
     whose operations wait for it all the same is ended after `SILENCE` and `GRACE`, two minutes. All
     end as interrupted if none makes progress for `hang_timeout` seconds.
     """
-    if dist.is_available() and dist.is_initialized():
-        yield Ranks(dist.get_rank(), dist.get_world_size())
-    elif dist.is_available() and dist.is_torchelastic_launched():
-        cuda = device.type == "cuda"
-        if cuda:
-            torch.cuda.set_device(device)  # otherwise every process also allocates memory on GPU 0
-        from torch.distributed.distributed_c10d import PrefixStore
+    if not dist.is_available() or dist.is_initialized() or not dist.is_torchelastic_launched():
+        yield current_ranks()
+        return
+    cuda = device.type == "cuda"
+    if cuda:
+        torch.cuda.set_device(device)  # otherwise every process also allocates memory on GPU 0
+    from torch.distributed.distributed_c10d import PrefixStore
 
-        store, rank, world = _torchrun_store()
-        group = store.add(f"mtlkit/joined by {rank}", 1)  # the same number on every rank
-        # an own connection: a blocked operation of the group must not keep a beat back
-        beats = PrefixStore(f"mtlkit/heartbeat {group}", store.clone())
-        heartbeat = Heartbeat(beats, rank, world, hang_timeout)
-        dist.init_process_group(
-            "nccl" if cuda else "gloo",
-            store=PrefixStore(f"mtlkit/group {group}", store),
-            rank=rank,
-            world_size=world,
-            timeout=PATIENCE,
-            device_id=device if cuda else None,
-        )
-        with heartbeat.beating():
-            try:
-                with heartbeat.telling():
-                    yield Ranks(rank, world, heartbeat)
-            finally:
-                # DDP modules reference the group, whose threads reference Python tensors; if these
-                # live until the interpreter exits, the process may abort (pytorch/pytorch#179291)
-                gc.collect()
-                dist.destroy_process_group()
-    else:
-        yield Ranks()
+    store, rank, world = _torchrun_store()
+    group = store.add(f"mtlkit/joined by {rank}", 1)  # the same number on every rank
+    # an own connection: a blocked operation of the group must not keep a beat back
+    beats = PrefixStore(f"mtlkit/heartbeat {group}", store.clone())
+    heartbeat = Heartbeat(beats, rank, world, hang_timeout)
+    dist.init_process_group(
+        "nccl" if cuda else "gloo",
+        store=PrefixStore(f"mtlkit/group {group}", store),
+        rank=rank,
+        world_size=world,
+        timeout=PATIENCE,
+        device_id=device if cuda else None,
+    )
+    with heartbeat.beating():
+        try:
+            with heartbeat.telling():
+                yield Ranks(rank, world, heartbeat)
+        finally:
+            # DDP modules reference the group, whose threads reference Python tensors; if these
+            # live until the interpreter exits, the process may abort (pytorch/pytorch#179291)
+            gc.collect()
+            dist.destroy_process_group()

@@ -5,19 +5,21 @@ norm.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import nullcontext
 from functools import partial
+from itertools import chain
 
 import attrs
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from mtlkit.features.inputs import map_batch
 from mtlkit.training.batching.batches import Batches, UpdateBatch, seed_step, step_info
 from mtlkit.training.batching.prefetch import AHEAD, Prefetcher
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.devices.cores import reads_ahead
+from mtlkit.training.devices.ranks import unreduced
+from mtlkit.training.devices.recomputed import RestoredBuffers
 from mtlkit.training.gradients.batch import MicroBatch, Rehearsal, UpdateInfo
 from mtlkit.training.gradients.labels import BatchLabels
 from mtlkit.training.gradients.loss_scale import scaled
@@ -68,55 +70,39 @@ class Backward:
         self.close = self._next.close
 
     def run(self, number: int, batch: UpdateBatch, rate: float, *, watch: bool) -> BackwardResult:
-        """Return the result of update `number`; `rate` is the shared parameters' learning rate."""
-        step = self.step.step
-        if step.draws == 1:
-            (labels,) = self._labels(number)
-            update = self._update_info(number, batch, labels.counts, watch=watch)
-            decision = None
-            if step.rehearses and len(batch.micro_batches) > 1:
-                decision = step.decide(
-                    lambda draw: self._rehearsal(number, batch, labels, update), update, rate
-                )
-            results, fractions = self._differentiate(batch, labels, update, decision)
-            return BackwardResult(batch, update, batch.micro_batches, results, fractions, labels)
-        return self._run_draws(number, batch, rate, watch=watch)
+        """Return the result of update `number`; `rate` is the shared parameters' learning rate.
 
-    def _run_draws(
-        self, number: int, batch: UpdateBatch, rate: float, *, watch: bool
-    ) -> BackwardResult:
-        """Decide by rehearsals of draws, and differentiate one of them; all are logged."""
-        draws = self.batches.drawn(batch, self.context.ranks.rank)
-        trained = self.step.step.trained
-        labels = self._labels(number)
-        infos = [
-            self._update_info(number, draw, part.counts)
-            for draw, part in zip(draws, labels, strict=True)
-        ]
+        Several draws are rehearsed and one of them is differentiated; the losses of all are logged.
+        """
+        step, labels = self.step.step, self._labels(number)
+        draws, trained = self.batches.drawn(batch, self.context.ranks.rank), step.trained
         update = self._update_info(number, batch, _summed_counts(labels), watch=watch)
+        infos = [update]
+        if len(draws) > 1:
+            pairs = zip(draws, labels, strict=True)
+            infos = [self._update_info(number, draw, part.counts) for draw, part in pairs]
 
         def rehearse(draw: int) -> Rehearsal:
             seed = self._seed_of(draw)
             return self._rehearsal(number, draws[draw], labels[draw], infos[draw], seed)
 
-        decision = self.step.step.decide(rehearse, update, rate)
+        decision: TaskWeights | None = None
+        rehearsed: list[StepResult] = []
+        if len(draws) > 1 or (step.rehearses and len(batch.micro_batches) > 1):
+            decision = step.decide(rehearse, update, rate)
+            no_weights = torch.zeros_like(update.counts)
+            rehearsed = [StepResult(loss.sum(), loss, no_weights) for loss in decision.rehearsed]
         results, fractions = self._differentiate(
             draws[trained], labels[trained], infos[trained], decision
         )
-        no_weights = torch.zeros_like(update.counts)
-        rehearsed = [StepResult(loss.sum(), loss, no_weights) for loss in decision.rehearsed]
-        others = [
-            samples
-            for draw, part in enumerate(draws)
-            if draw != trained
-            for samples in part.micro_batches
-        ]
+        others = (draw.micro_batches for draw in draws if draw is not draws[trained])
         return BackwardResult(
             batch,
             update,
-            [*others, *draws[trained].micro_batches],
+            [*chain.from_iterable(others), *draws[trained].micro_batches],
             [*rehearsed, *results],
             [*(0.0 for _ in rehearsed), *fractions],
+            labels[0] if len(draws) == 1 else None,
         )
 
     def mean_gradient(self, number: int) -> Mapping[nn.Parameter, Tensor]:
@@ -128,8 +114,7 @@ class Backward:
         """
         rank = self.context.ranks.rank
         batch = self.batches.update(number, rank)
-        draws = (batch,) if self.batches.draws == 1 else self.batches.drawn(batch, rank)
-        labels = self._labels(number)
+        draws, labels = self.batches.drawn(batch, rank), self._labels(number)
         self._held = number, labels
         update = self._update_info(number, batch, _summed_counts(labels))
         rehearsals = (
@@ -150,8 +135,7 @@ class Backward:
     def _read(self, number: int) -> list[BatchLabels]:
         """Return the labels of each draw of the update `number`; called in any thread."""
         rank, batches = self.context.ranks.rank, self.batches
-        batch = batches.update(number, rank)
-        draws = (batch,) if batches.draws == 1 else batches.drawn(batch, rank)
+        draws = batches.drawn(batches.update(number, rank), rank)
         labels = [self.labels.read(draw) for draw in draws]
         return [part.pinned() for part in labels] if self.device.type == "cuda" else labels
 
@@ -195,29 +179,20 @@ class Backward:
         update: UpdateInfo,
         seed: int = 0,
     ) -> Rehearsal:
-        rehearsed = self._rehearsed(number, batch, labels, seed)
-        return Rehearsal(update, rehearsed, len(batch.micro_batches))
-
-    def _rehearsed(
-        self, number: int, batch: UpdateBatch, labels: BatchLabels, seed: int
-    ) -> Iterator[MicroBatch]:
-        with self._restoring_state(number, seed):
-            yield from self._micro_batches(batch, labels)
-
-    @contextmanager
-    def _restoring_state(self, number: int, seed: int) -> Iterator[None]:
-        """Seed random numbers as the update does, and restore seed and buffers on exit.
+        """Return a rehearsal with the random numbers of the update; it restores seed and buffers.
 
         Buffers are the running statistics of batch norm: a rehearsal is not one more batch.
         """
-        self._seed(number, seed)
-        kept = [buffer.clone() for buffer in self.step.model.buffers()]
-        try:
-            yield
-        finally:
-            for buffer, before in zip(self.step.model.buffers(), kept, strict=True):
-                buffer.copy_(before)
-            self._seed(number, 0)
+
+        def parts() -> Iterator[MicroBatch]:
+            self._seed(number, seed)
+            try:
+                with RestoredBuffers(self.step.model):
+                    yield from self._micro_batches(batch, labels)
+            finally:
+                self._seed(number, 0)
+
+        return Rehearsal(update, parts(), len(batch.micro_batches))
 
     def _seed(self, number: int, seed: int) -> None:
         context = self.context
@@ -237,7 +212,7 @@ class Backward:
         results, fractions = [], []
         last = len(batch.micro_batches) - 1
         for micro_batch in self._micro_batches(batch, labels):
-            with self._unreduced(micro_batch.index < last):
+            with unreduced(self.module) if micro_batch.index < last else nullcontext():
                 result = self.module(micro_batch, update, decision)
                 loss = scaled(result.differentiated, self.step.step.passes.scale)
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -260,12 +235,6 @@ class Backward:
                 fraction=len(index) / len(batch.whole),
                 index=number,
             )
-
-    def _unreduced(self, accumulates: bool) -> AbstractContextManager[None]:
-        """Leave DDP's reduction of gradients to a later micro-batch if one follows."""
-        if accumulates and isinstance(self.module, DistributedDataParallel):
-            return self.module.no_sync()
-        return nullcontext()
 
 
 def _summed_counts(labels: Sequence[BatchLabels]) -> Tensor:

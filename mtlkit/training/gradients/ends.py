@@ -8,6 +8,9 @@ from torch import Tensor
 
 from mtlkit.training.gradients.surrogate import Pairs
 
+Gradients = Sequence[Tensor | None]
+"""Gradients at several tensors; None for one that is zero."""
+
 
 @attrs.frozen(eq=False)
 class Ends:
@@ -19,7 +22,7 @@ class Ends:
         """Return each end that depends on trained parameters with its part of `direction` (F,)."""
         return zip(*self._attached(direction), strict=True)
 
-    def attached(self, rows: Tensor) -> tuple[Sequence[Tensor], Sequence[Sequence[Tensor | None]]]:
+    def attached(self, rows: Tensor) -> tuple[Sequence[Tensor], Sequence[Gradients]]:
         """Return the ends that depend on trained parameters, and each row's part at each of them.
 
         A part has the dtype of its end, and is None if the gradient there is zero.
@@ -39,3 +42,12 @@ class Ends:
             if end.requires_grad
         ]
         return [end for end, _ in pairs], [part for _, part in pairs]
+
+
+def write_row(row: Tensor, tensors: Sequence[Tensor], gradients: Gradients) -> None:
+    """Write the `gradients` at `tensors` into a `row` (F,) of zeros for all their elements."""
+    start = 0
+    for tensor, gradient in zip(tensors, gradients, strict=True):
+        if gradient is not None:
+            row[start : start + tensor.numel()] = gradient.flatten()
+        start += tensor.numel()

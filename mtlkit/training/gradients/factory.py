@@ -109,23 +109,18 @@ def gradient_options(config: Weighting) -> GradientWeighting | None:
 
 def require_one_kind(weighting: WeightingModule, config: Weighting) -> None:
     """Raise `TypeError` unless both are of losses, or both of gradients."""
-    expected = _OF_GRADIENTS if isinstance(config, GradientWeighting) else (LossWeighting,)
-    if not isinstance(weighting, expected):
-        raise _mismatch(weighting, config)
+    of_gradients, name = isinstance(weighting, _OF_GRADIENTS), type(weighting).__name__
+    if not (of_gradients or isinstance(weighting, LossWeighting)):
+        raise TypeError(
+            f"{name} must subclass LossWeighting, GramianWeighting or JacobianWeighting"
+        )
+    if of_gradients != isinstance(config, GradientWeighting):
+        expected = "GradientWeighting" if of_gradients else "Weighting"
+        raise TypeError(
+            f"{type(config).__name__} builds {name}; its options must derive from {expected}, so "
+            f"that a recipe states where gradients are taken only if they are"
+        )
 
 
 def _first(steps: Mapping[Any, type[S]], weighting: WeightingModule) -> type[S]:
     return next(step for kind, step in steps.items() if isinstance(weighting, kind))
-
-
-def _mismatch(weighting: WeightingModule, config: Weighting) -> TypeError:
-    name = type(weighting).__name__
-    if not isinstance(weighting, (LossWeighting, *_OF_GRADIENTS)):
-        return TypeError(
-            f"{name} must subclass LossWeighting, GramianWeighting or JacobianWeighting"
-        )
-    expected = "GradientWeighting" if isinstance(weighting, _OF_GRADIENTS) else "Weighting"
-    return TypeError(
-        f"{type(config).__name__} builds {name}; its options must derive from {expected}, so that "
-        f"a recipe states where gradients are taken only if they are"
-    )

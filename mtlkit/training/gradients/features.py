@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from mtlkit.routers.base import Features
-from mtlkit.training.gradients.ends import Ends
+from mtlkit.training.gradients.ends import Ends, Gradients, write_row
 
 LARGE = 2**18
 """Number of elements of features from which gradients are not kept next to their rows."""
@@ -51,14 +51,12 @@ class DetachedFeatures(Ends):
         if len(self.tensors) == 1 and not branches:  # the common case, in fewer operations
             return stacked(at_heads, self.tensors[0]), at_parameters
         rows = self._rows(losses, tasks, at_heads)
-        starts = self._starts()
         for number in range(len(tasks), len(losses)):
             if len(losses) > len(tasks) + 1:  # several branches read the same leaves
                 at_branches = torch.autograd.grad(
                     losses[number], branches, retain_graph=True, allow_unused=True
                 )
-            for start, gradient in zip(starts, at_branches, strict=True):
-                _write(rows[number], start, gradient)
+            write_row(rows[number], self.tensors, at_branches)
         return rows, at_parameters
 
     def _written(
@@ -80,22 +78,15 @@ class DetachedFeatures(Ends):
             hook.remove()
         return rows, gradients[len(leaves) :]
 
-    def _rows(
-        self, losses: Tensor, tasks: Sequence[str], gradients: Sequence[Tensor | None]
-    ) -> Tensor:
+    def _rows(self, losses: Tensor, tasks: Sequence[str], gradients: Gradients) -> Tensor:
         """Return (T, F), filled for the losses of `tasks` with the gradients at their copies."""
-        starts = self._starts()
         size = sum(end.numel() for end in self.tensors)
         rows = losses.new_zeros(len(losses), size, dtype=torch.float32)
-        slots = [(row, end) for row, task in enumerate(tasks) for end in self.sources[task]]
-        for (row, end), gradient in zip(slots, gradients, strict=True):
-            _write(rows[row], starts[end], gradient)
+        following = iter(gradients)
+        for row, task in zip(rows[: len(tasks)], tasks, strict=True):
+            at_ends = {end: next(following) for end in self.sources[task]}
+            write_row(row, self.tensors, [at_ends.get(end) for end in range(len(self.tensors))])
         return rows
-
-    def _starts(self) -> list[int]:
-        """Return the first column of each end."""
-        sizes = [end.numel() for end in self.tensors]
-        return [sum(sizes[:number]) for number in range(len(sizes))]
 
 
 def ends_of(features: Features) -> tuple[Tensor, ...]:
@@ -134,13 +125,8 @@ def _leaf(end: Tensor) -> Tensor:
 
 def _move(row: Tensor, gradient: Tensor) -> Tensor:
     """Write `gradient` into `row`, and return zeros of its shape that take no memory."""
-    _write(row, 0, gradient)
+    row.copy_(gradient.flatten())
     return gradient.new_zeros(()).expand_as(gradient)
-
-
-def _write(row: Tensor, start: int, gradient: Tensor | None) -> None:
-    if gradient is not None:
-        row[start : start + gradient.numel()] = gradient.flatten()
 
 
 def stacked(gradients: Sequence[Tensor | None], end: Tensor) -> Tensor:

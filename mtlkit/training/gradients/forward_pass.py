@@ -1,11 +1,11 @@
 """Losses and task gradients of a part of an update."""
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Generic, TypeVar
 
-import attrs
 import torch
 from torch import Tensor, nn
 
@@ -24,14 +24,6 @@ Autocast = Callable[[], AbstractContextManager[object]]
 P = TypeVar("P", bound=Part)
 
 
-@attrs.frozen(eq=False)
-class PassLosses:
-    """The losses of a part of an update, and the trained tensors that its heads read."""
-
-    losses: StepLosses
-    points: Sequence[Tensor] = ()
-
-
 class ForwardPass(ABC, Generic[P]):
     """Compute losses, and their gradients at the features; `autocast` is the context of both.
 
@@ -47,8 +39,11 @@ class ForwardPass(ABC, Generic[P]):
         self.autocast = autocast
 
     @abstractmethod
-    def losses(self, part: P, update: UpdateInfo) -> PassLosses:
-        """Return the losses of `part`; called in the context `autocast`."""
+    def losses(self, part: P, update: UpdateInfo) -> tuple[StepLosses, Sequence[Tensor]]:
+        """Return the losses of `part` and the trained tensors that its heads read.
+
+        It is called in the context `autocast`.
+        """
 
     @abstractmethod
     def gradients(
@@ -71,10 +66,10 @@ class ModelPass(ForwardPass[MicroBatch]):
         self._tasks = _tasks_of(model)
         self.separate = all(p in self._tasks for p in self._behind)
 
-    def losses(self, part: MicroBatch, update: UpdateInfo) -> PassLosses:
+    def losses(self, part: MicroBatch, update: UpdateInfo) -> tuple[StepLosses, Sequence[Tensor]]:
         features = self.model.features(part.inputs)
         losses = self._losses_at(features, part, update)
-        return PassLosses(losses, [end for end in ends_of(features) if end.requires_grad])
+        return losses, [end for end in ends_of(features) if end.requires_grad]
 
     def gradients(
         self, part: MicroBatch, update: UpdateInfo, *, heads: bool, backbone_graph: bool = True
@@ -102,10 +97,6 @@ class ModelPass(ForwardPass[MicroBatch]):
 
 def _tasks_of(model: MultiTaskModel) -> dict[nn.Parameter, int]:
     """Return the index of the one task whose head or adapter has a parameter, by parameter."""
-    tasks: dict[nn.Parameter, int] = {}
-    shared: set[nn.Parameter] = set()
-    for index, task in enumerate(model.tasks):
-        for parameter in model.own_parameters(task):
-            shared |= {parameter} & tasks.keys()
-            tasks[parameter] = index
-    return {key: index for key, index in tasks.items() if key not in shared}
+    owners = [(p, i) for i, task in enumerate(model.tasks) for p in model.own_parameters(task)]
+    counts = Counter(parameter for parameter, _ in owners)
+    return {parameter: index for parameter, index in owners if counts[parameter] == 1}

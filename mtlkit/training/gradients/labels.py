@@ -1,13 +1,12 @@
 """Targets and weights of the samples of an update, from memory or read on access."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.data.dataset import Split
 from mtlkit.data.inputs import Inputs, in_memory
 from mtlkit.features.inputs import Batch, map_batch
 from mtlkit.grouped_batches import TASK, GroupedBatches
@@ -16,6 +15,7 @@ from mtlkit.targets.rows import Rows
 from mtlkit.training.batching.batches import UpdateBatch
 from mtlkit.training.batching.drawn import Origins
 from mtlkit.training.batching.prefetch import read_named
+from mtlkit.training.context import TrainingContext
 from mtlkit.training.devices.ranks import Ranks
 
 
@@ -54,24 +54,19 @@ class BatchLabels:
 
 
 class LabelReader:
-    """Reads the labels of updates, and those of the `inputs` of `split` that are not in memory.
+    """Reads the labels of updates, and the inputs of the training split if not in memory.
 
     If all labels are in memory, weights are computed once for all samples, and the sums need no
     communication between ranks. Otherwise each rank reads those of its part of the samples.
     """
 
-    def __init__(
-        self,
-        model: MultiTaskModel,
-        rows: Mapping[str, Rows],
-        split: Split,
-        counted: "CountedLabels",
-    ) -> None:
-        self._counted = counted
-        self._model, self._rows, self._split = model, rows, split
+    def __init__(self, model: MultiTaskModel, context: TrainingContext) -> None:
+        self._model, self._split = model, context.data.train
+        self._rows = rows = context.targets["train"]
+        self._owners = task_owners(model, context.recipe.train.batches)
         kept = {task: labels for task, labels in rows.items() if isinstance(labels, Tensor)}
         self._weights = model.weights(kept) if len(kept) == len(rows) else None
-        self.in_memory = self._weights is not None and in_memory(split.inputs)
+        self.in_memory = self._weights is not None and in_memory(self._split.inputs)
         self._all_one = self._weights is not None and bool((self._weights == 1).all())
         self._ones: dict[int, tuple[Tensor, Tensor]] = {}  # weights and counts by samples
 
@@ -84,15 +79,16 @@ class LabelReader:
         inputs = None
         if not in_memory(self._split.inputs):
             inputs = [self._named(self._split.inputs, index) for index in batch.micro_batches]
-        if self._all_one and not self._counted.selects(batch.origins):
+        if self._all_one and (batch.origins is None or self._owners is None):
             weights = [self._of_ones(len(index))[0] for index in batch.micro_batches]
             return BatchLabels(targets, weights, self._of_ones(len(batch.whole))[1], inputs)
         if self._weights is not None:
-            weights = [self._weights[:, index] for index in batch.micro_batches]
-            whole = self._counted.only(self._weights[:, batch.whole], batch.origins)
-            weights = self._counted.of_parts(weights, batch)
+            parts = [self._weights[:, index] for index in batch.micro_batches]
+            weights = counted_parts(parts, batch, self._owners)
+            whole = counted(self._weights[:, batch.whole], batch.origins, self._owners)
             return BatchLabels(targets, weights, sum_of(whole), inputs)
-        weights = self._counted.of_parts([self._model.weights(part) for part in targets], batch)
+        parts = [self._model.weights(part) for part in targets]
+        weights = counted_parts(parts, batch, self._owners)
         return BatchLabels(targets, weights, local_counts(weights), inputs, local=True)
 
     def _named(self, rows: Rows | Inputs, index: Tensor) -> Any:
@@ -106,36 +102,29 @@ class LabelReader:
         return self._ones[samples]
 
 
-@attrs.frozen(eq=False)
-class CountedLabels:
-    """Selects the labels that count in samples drawn `by_task`: those of that task alone.
+def task_owners(model: MultiTaskModel, batches: Literal["joint"] | GroupedBatches) -> Tensor | None:
+    """Return the number of each loss term's task (T,), if samples are drawn by task; else None.
 
-    `owners` (T,) is the task of each loss term, by its number.
+    In a sample that is drawn for a task, only the labels of that task count.
     """
+    if not isinstance(batches, GroupedBatches) or batches.per != TASK:
+        return None
+    return torch.tensor([model.tasks.index(term.task) for term in model.terms])
 
-    owners: Tensor
-    by_task: bool
 
-    @classmethod
-    def of(cls, model: MultiTaskModel, batches: Literal["joint"] | GroupedBatches) -> Self:
-        """Return the labels of `model` that count in `batches`."""
-        owners = torch.tensor([model.tasks.index(term.task) for term in model.terms])
-        return cls(owners, isinstance(batches, GroupedBatches) and batches.per == TASK)
+def counted(weights: Tensor, origins: Origins | None, owners: Tensor | None) -> Tensor:
+    """Return `weights` (T, N), 0 for labels that do not count; see `task_owners`."""
+    if origins is None or owners is None:
+        return weights
+    return weights * (owners.unsqueeze(1) == origins.groups)
 
-    def selects(self, origins: Origins | None) -> bool:
-        """Return whether only some labels of samples of these `origins` count."""
-        return origins is not None and self.by_task
 
-    def only(self, weights: Tensor, origins: Origins | None) -> Tensor:
-        """Return `weights` (T, N), 0 for labels that do not count."""
-        if origins is None or not self.by_task:
-            return weights
-        return weights * (self.owners.unsqueeze(1) == origins.groups)
-
-    def of_parts(self, weights: Sequence[Tensor], batch: UpdateBatch) -> list[Tensor]:
-        """Return the `weights` of the micro-batches of `batch`, 0 for labels that do not count."""
-        origins = batch.micro_origins or (None,) * len(weights)
-        return [self.only(part, origin) for part, origin in zip(weights, origins, strict=True)]
+def counted_parts(
+    weights: Sequence[Tensor], batch: UpdateBatch, owners: Tensor | None
+) -> list[Tensor]:
+    """Return the `weights` of the micro-batches of `batch`, 0 for labels that do not count."""
+    origins = batch.micro_origins or (None,) * len(weights)
+    return [counted(part, origin, owners) for part, origin in zip(weights, origins, strict=True)]
 
 
 def local_counts(weights: Sequence[Tensor]) -> Tensor:

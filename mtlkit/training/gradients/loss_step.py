@@ -30,8 +30,7 @@ class LossStep(WeightingStep):
 
     def run(self, part: Part, update: UpdateInfo, decision: TaskWeights | None) -> StepResult:
         with self.passes.autocast():
-            computed = self.passes.losses(part, update)
-        losses, points = computed.losses, computed.points
+            losses, points = self.passes.losses(part, update)
         if decision is None:
             decision = self.decide_alone(losses, update)
         weighted = self.weigh(losses, decision)  # outside of autocast: in float32

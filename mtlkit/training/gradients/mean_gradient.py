@@ -9,6 +9,7 @@ from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.gradients.batch import Rehearsal
 from mtlkit.training.gradients.loss_scale import scaled, unscaled
 from mtlkit.training.gradients.step import TrainingStep
+from mtlkit.training.gradients.task_gradients import sum_of
 
 
 def mean_gradient(
@@ -26,11 +27,11 @@ def mean_gradient(
     for rehearsal in rehearsals:
         for part in rehearsal.parts:
             with passes.autocast():
-                losses = passes.losses(part, rehearsal.update).losses
+                losses, _ = passes.losses(part, rehearsal.update)
             loss = scaled(losses.mean.sum(), passes.scale)
             gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
             added = unscaled(gradients, passes.scale)
-            total = [_sum(*pair) for pair in zip(total, added, strict=True)]
+            total = [sum_of(*pair) for pair in zip(total, added, strict=True)]
     pairs = zip(total, parameters, strict=True)
     whole = [torch.zeros_like(p) if value is None else value.to_dense() for value, p in pairs]
     if ranks.world > 1:
@@ -38,10 +39,3 @@ def mean_gradient(
         parts = torch.split(flat, [p.numel() for p in parameters])
         whole = [part.view_as(p) for part, p in zip(parts, parameters, strict=True)]
     return dict(zip(parameters, whole, strict=True))
-
-
-def _sum(one: Tensor | None, other: Tensor | None) -> Tensor | None:
-    """Return the sum of two gradients, not in place: autograd may return a tensor twice."""
-    if one is None or other is None:
-        return one if other is None else other
-    return one + other

@@ -8,8 +8,8 @@ never narrows, such as that of `torch.compile`, is one segment.
 """
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
-from itertools import count
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count, pairwise
 from typing import Any
 
 import attrs
@@ -17,13 +17,13 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 
+from mtlkit.training.gradients.ends import Gradients, write_row
 from mtlkit.training.gradients.gramian import gramian_of
 
 PARTS = 16
 """Segments are merged until each has at least 1/PARTS of all parameters, to save calls."""
 
 Edge = tuple[Node, int]  # a node, and the index of its forward output
-Rows = Sequence[Tensor | None]  # one task's gradient at each edge; None if it has none
 
 
 @attrs.frozen(eq=False)
@@ -34,7 +34,7 @@ class Segment:
     parameters: tuple[Tensor, ...]
     ends: tuple[GradientEdge, ...]
 
-    def backward(self, row: Rows) -> tuple[Rows, Rows]:
+    def backward(self, row: Gradients) -> tuple[Gradients, Gradients]:
         """Return one task's gradients at the parameters and the ends, from those at the starts."""
         inputs: tuple[Any, ...] = (*self.parameters, *self.ends)
         present = [(s, part) for s, part in zip(self.starts, row, strict=True) if part is not None]
@@ -44,24 +44,16 @@ class Segment:
         gradients = torch.autograd.grad(starts, inputs, parts, retain_graph=True, allow_unused=True)
         return gradients[: len(self.parameters)], gradients[len(self.parameters) :]
 
-    def write(self, row: Tensor, gradients: Rows) -> None:
-        """Write `gradients` at the parameters into a `row` (p,) of zeros."""
-        start = 0
-        for p, part in zip(self.parameters, gradients, strict=True):
-            if part is not None:
-                row[start : start + p.numel()] = part.flatten()
-            start += p.numel()
-
 
 def segment_gramian(
-    segments: Sequence[Segment], rows: Sequence[Rows], reduce: Callable[[Tensor], Tensor]
+    segments: Sequence[Segment], rows: Sequence[Gradients], reduce: Callable[[Tensor], Tensor]
 ) -> Tensor:
     """Return the Gramian (T, T) of the tasks' gradients at the parameters of all segments.
 
     `rows` are each task's gradients at the starts of the first segment. `reduce` sums a Jacobian
     over ranks, since the Gramian is that of the whole batch.
     """
-    total: Tensor | None = None
+    gramians = []
     for segment in segments:
         first = segment.parameters[0]
         size = sum(p.numel() for p in segment.parameters)
@@ -69,14 +61,12 @@ def segment_gramian(
         after = []
         for row, target in zip(rows, jacobian, strict=True):
             gradients, ends = segment.backward(row)
-            segment.write(target, gradients)
+            write_row(target, segment.parameters, gradients)
             after.append(ends)
             del gradients  # free them before those of the next task are computed
         rows = after
-        gramian = gramian_of(reduce(jacobian))
-        total = gramian if total is None else total + gramian
-    assert total is not None
-    return total
+        gramians.append(gramian_of(reduce(jacobian)))
+    return sum(gramians[1:], gramians[0])
 
 
 def segments_of(ends: Sequence[Tensor], parameters: Sequence[Tensor]) -> list[Segment]:
@@ -84,21 +74,16 @@ def segments_of(ends: Sequence[Tensor], parameters: Sequence[Tensor]) -> list[Se
     of_node = {get_gradient_edge(p).node: p for p in parameters}
     roots = [get_gradient_edge(end) for end in ends]
     graph = _Graph([(edge.node, edge.output_nr) for edge in roots])
-    stretches = _merged(list(graph.stretches(of_node)), sum(p.numel() for p in parameters))
-    starts = [tuple(roots), *(_edges(entrance) for _, entrance in stretches[:-1])]
-    segments = []
-    for index, (nodes, _) in enumerate(stretches):
-        reached = tuple(of_node[node] for node in nodes)
-        after = starts[index + 1] if index + 1 < len(starts) else ()
-        segments.append(Segment(starts[index], reached, after))
-    return segments
+    stretches = _merged(list(graph.stretches(of_node)), of_node)
+    edges = pairwise([tuple(roots), *(entrance for _, entrance in stretches)])
+    return [
+        Segment(starts, tuple(of_node[node] for node in nodes), ends)
+        for (nodes, _), (starts, ends) in zip(stretches, edges, strict=True)
+    ]
 
 
-def _edges(entrance: Sequence[Edge]) -> tuple[GradientEdge, ...]:
-    return tuple(GradientEdge(node, number) for node, number in entrance)
-
-
-Stretch = tuple[list[Node], Sequence[Edge]]  # parameter nodes, and the edges into the next stretch
+Stretch = tuple[list[Node], tuple[GradientEdge, ...]]
+"""Parameter nodes, and the edges into the next stretch."""
 
 
 class _Graph:
@@ -150,7 +135,7 @@ class _Graph:
         while ready:
             _, _, node = heapq.heappop(ready)
             if passed and len(reached) == 1 and node not in leaves:
-                yield passed, [(node, number) for number in self.entrances[node]]
+                yield passed, tuple(GradientEdge(node, n) for n in self.entrances[node])
                 passed = []
             reached.remove(node)
             if node in leaves:
@@ -163,14 +148,15 @@ def _next(node: Node) -> list[Edge]:
     return [(after, number) for after, number in node.next_functions if after is not None]
 
 
-def _merged(stretches: Sequence[Stretch], total: int) -> list[Stretch]:
-    """Merge adjacent stretches until each has 1/PARTS of all `total` elements; none is empty."""
+def _merged(stretches: Sequence[Stretch], leaves: Mapping[Node, Tensor]) -> list[Stretch]:
+    """Merge adjacent stretches until each has 1/PARTS of all elements; none is empty."""
+    total = sum(leaf.numel() for leaf in leaves.values())
     merged: list[Stretch] = []
     group: list[Node] = []
     size = 0
     for nodes, entrance in stretches:
         group = [*group, *nodes]
-        size += sum(_elements(node) for node in nodes)
+        size += sum(leaves[node].numel() for node in nodes)
         if size * PARTS >= total and entrance:
             merged.append((group, entrance))
             group, size = [], 0
@@ -179,8 +165,3 @@ def _merged(stretches: Sequence[Stretch], total: int) -> list[Stretch]:
     else:
         merged[-1] = (merged[-1][0], ())
     return merged
-
-
-def _elements(node: Node) -> int:
-    variable: Tensor = node.variable  # type: ignore[attr-defined] # the node of a leaf
-    return variable.numel()

@@ -7,10 +7,10 @@ gradients of a source have, over all micro-batches and ranks.
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from operator import attrgetter
 
 import attrs
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
 from mtlkit.errors import AssemblyError
@@ -79,11 +79,11 @@ class FeatureSource(GradientSource):
         self.ranks = ranks
 
     def gramian(self, stream: GradientStream) -> Tensor:
-        parts = [gramian_of(rows) for rows in map(_rows, stream)]
+        parts = [gramian_of(rows) for rows in map(attrgetter("rows"), stream)]
         return self.ranks.sum(sum_of_parts(parts))
 
     def jacobian(self, stream: GradientStream) -> Jacobian:
-        parts = list(map(_rows, stream))
+        parts = list(map(attrgetter("rows"), stream))
         gathered, start = gather_columns(torch.cat(parts, dim=1), self.ranks)
         columns = []
         for part in parts:
@@ -93,10 +93,6 @@ class FeatureSource(GradientSource):
 
     def pairs(self, gradients: TaskGradients, part: Tensor) -> Pairs:
         return gradients.ends.pairs(part)
-
-
-def _rows(gradients: TaskGradients) -> Tensor:
-    return gradients.rows
 
 
 class ParameterSource(GradientSource):
@@ -175,15 +171,8 @@ def gather_columns(local: Tensor, ranks: Ranks) -> tuple[Tensor, int]:
     """Return the Jacobian (T, sum of P) of all ranks, and the first column of `local` (T, P)."""
     if ranks.world == 1:
         return local, 0
-    sizes = torch.zeros(ranks.world, dtype=torch.int64, device=local.device)
-    sizes[ranks.rank] = local.shape[1]  # ranks may differ by one sample
-    widths: list[int] = ranks.sum(sizes).tolist()
-    padded = local.new_zeros(len(local), max(widths))
-    padded[:, : local.shape[1]] = local
-    gathered = [torch.empty_like(padded) for _ in widths]
-    dist.all_gather(gathered, padded)
-    parts = [part[:, :width] for part, width in zip(gathered, widths, strict=True)]
-    return torch.cat(parts, dim=1), sum(widths[: ranks.rank])
+    parts = ranks.parts(local)  # ranks may differ by one sample
+    return torch.cat(parts, dim=1), sum(part.shape[1] for part in parts[: ranks.rank])
 
 
 def gradient_source(

@@ -34,10 +34,6 @@ class StepResult:
     gramian: Tensor | None = None
     overflow: bool = False
 
-    def times(self, factor: float) -> "StepResult":
-        """Return the result with the scalar multiplied by `factor`."""
-        return attrs.evolve(self, total=self.total * factor)
-
     @property
     def differentiated(self) -> Tensor:
         """The scalar to differentiate; after an overflow its gradients are NaN, for the scaler."""
@@ -45,9 +41,7 @@ class StepResult:
 
     def detached(self) -> "StepResult":
         """Return the result without the graph of its scalar."""
-        return StepResult(
-            self.total.detach(), self.per_sample, self.weights, self.gramian, self.overflow
-        )
+        return attrs.evolve(self, total=self.total.detach())
 
 
 @attrs.frozen(eq=False)
@@ -98,7 +92,8 @@ class WeightingStep(ABC):
         of ranks are parts of a sum.
         """
         result = self.run(part, update, decision)
-        return result if self.ranks.world == 1 else result.times(self.ranks.world)
+        world = self.ranks.world
+        return result if world == 1 else attrs.evolve(result, total=result.total * world)
 
     @abstractmethod
     def run(self, part: Part, update: UpdateInfo, decision: TaskWeights | None) -> StepResult:
@@ -117,7 +112,8 @@ class WeightingStep(ABC):
         totals = []
         for part in rehearsal.parts:
             with self.passes.autocast():
-                totals.append(statistic(self.passes.losses(part, rehearsal.update).losses))
+                losses, _ = self.passes.losses(part, rehearsal.update)
+                totals.append(statistic(losses))
         return self.ranks.sum(torch.stack(totals).sum(dim=0))
 
     def learn(

@@ -84,6 +84,13 @@ class GradientStream:
         return sum_of_parts(self._means)
 
 
+def sum_of(one: Tensor | None, other: Tensor | None) -> Tensor | None:
+    """Return the sum of two gradients, not in place: autograd may return a tensor twice."""
+    if one is None or other is None:
+        return other if one is None else one
+    return one + other
+
+
 def sum_of_parts(parts: Sequence[Tensor]) -> Tensor:
     """Return the sum of tensors of one shape, without an operator if there is only one."""
     return parts[0] if len(parts) == 1 else torch.stack([*parts]).sum(dim=0)

@@ -1,7 +1,5 @@
 """Random transforms of the samples of an update."""
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
@@ -16,9 +14,10 @@ from mtlkit.training.batching.prefetch import read_named
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.gradients.labels import (
     BatchLabels,
-    CountedLabels,
     LabelReader,
+    counted_parts,
     local_counts,
+    task_owners,
 )
 
 
@@ -26,10 +25,8 @@ def label_reader(
     model: MultiTaskModel, context: TrainingContext
 ) -> "LabelReader | TransformedReader":
     """Return the reader of the training samples, which applies ``transforms.train``."""
-    if context.recipe.transforms.train:
-        return TransformedReader(model, context)
-    counted = CountedLabels.of(model, context.recipe.train.batches)
-    return LabelReader(model, context.targets["train"], context.data.train, counted)
+    kind = TransformedReader if context.recipe.transforms.train else LabelReader
+    return kind(model, context)
 
 
 class TransformedReader:
@@ -52,12 +49,11 @@ class TransformedReader:
             model.assembly.targets,
         )
         self._model, self._context = model, context
-        self._counted = CountedLabels.of(model, recipe.train.batches)
+        self._owners = task_owners(model, recipe.train.batches)
 
     @torch.no_grad()
     def read(self, batch: UpdateBatch) -> BatchLabels:
         """Return the transformed inputs and labels of this rank's part, in any thread."""
-
         repeats = _repeats(batch)
 
         def seed(sample: int, place: int) -> int:
@@ -71,7 +67,7 @@ class TransformedReader:
         for inputs, _ in parts:
             _require_size(inputs, self._model.assembly.inputs)
         weights = [self._model.weights(labels) for _, labels in parts]
-        weights = self._counted.of_parts(weights, batch)
+        weights = counted_parts(weights, batch, self._owners)
         return BatchLabels(
             [labels for _, labels in parts],
             weights,
@@ -91,20 +87,13 @@ def _repeats(batch: UpdateBatch) -> dict[int, int]:
 
 def _require_size(inputs: Batch, specs: InputSpecs) -> None:
     """Raise `DataError` unless images have the size and type of those of evaluation."""
-    if isinstance(inputs, Mapping):
-        assert isinstance(specs, Mapping)
-        for name, values in inputs.items():
-            if specs[name].is_image:
-                _require_fit(name, values, specs[name])
-        return
-    assert isinstance(specs, InputSpec)
-    _require_fit("inputs", inputs, specs)
-
-
-def _require_fit(name: str, values: Tensor, spec: InputSpec) -> None:
-    shape, dtype = tuple(values.shape[1:]), str(values.dtype).removeprefix("torch.")
-    if (shape, dtype) != (spec.shape, spec.dtype):
-        raise DataError(
-            f"transforms.train: {name}: got {dtype} of shape {shape}, expected {spec.dtype} of "
-            f"shape {spec.shape}, as after `transforms.test`; end both lists with one size"
-        )
+    alone = isinstance(specs, InputSpec)
+    named = {"inputs": inputs} if isinstance(inputs, Tensor) else inputs
+    for name, values in named.items():
+        spec = specs if isinstance(specs, InputSpec) else specs[name]
+        shape, dtype = tuple(values.shape[1:]), str(values.dtype).removeprefix("torch.")
+        if (alone or spec.is_image) and (shape, dtype) != (spec.shape, spec.dtype):
+            raise DataError(
+                f"transforms.train: {name}: got {dtype} of shape {shape}, expected {spec.dtype} of "
+                f"shape {spec.shape}, as after `transforms.test`; end both lists with one size"
+            )

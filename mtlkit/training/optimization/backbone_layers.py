@@ -6,20 +6,12 @@ Songhao Piao and Furu Wei, "BEiT: BERT Pre-Training of Image Transformers", ICLR
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from torch import nn
 
 from mtlkit.backbones.base import BackboneModule
 from mtlkit.model import MultiTaskModel
-
-
-@runtime_checkable
-class _TimmModel(Protocol):
-    """A model of timm, which describes its layers by patterns."""
-
-    def group_matcher(self, coarse: bool = False) -> Any:
-        """Return patterns of parameter names by group."""
 
 
 def layer_exponents(model: MultiTaskModel) -> dict[str, int]:
@@ -41,22 +33,19 @@ def layer_exponents(model: MultiTaskModel) -> dict[str, int]:
 def _layers(backbone: nn.Module) -> dict[str, int]:
     """Return the layer of each parameter of `backbone`, from 0."""
     for prefix, child in backbone.named_children():
-        if isinstance(child, _TimmModel):
+        patterns: Any = getattr(child, "group_matcher", None)  # of models of timm
+        if patterns is not None:
             from timm.models import group_parameters
 
             grouped: Callable[..., dict[str, int]] = group_parameters
-            layers = grouped(child, child.group_matcher(coarse=False), reverse=True)
+            layers = grouped(child, patterns(coarse=False), reverse=True)
             order = sorted(set(layers.values()))
             return {f"{prefix}.{name}": order.index(number) for name, number in layers.items()}
     blocks = [
-        prefix for prefix, block in _blocks(backbone, "") if any(True for _ in block.parameters())
+        [f"{prefix}.{name}" for name, _ in block.named_parameters()]
+        for prefix, block in _blocks(backbone, "")
     ]
-    return {
-        name: number
-        for name, _ in backbone.named_parameters()
-        for number, prefix in enumerate(blocks)
-        if name.startswith(f"{prefix}.")
-    }
+    return {name: number for number, names in enumerate(filter(None, blocks)) for name in names}
 
 
 def _blocks(module: nn.Module, prefix: str) -> Iterator[tuple[str, nn.Module]]:

@@ -4,6 +4,7 @@ Paper: Paulius Micikevicius et al., "Mixed Precision Training", ICLR 2018, secti
 """
 
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any, cast
 
 import torch
@@ -39,11 +40,16 @@ class LossScaling:
         Returns whether `take` was called. Raises `NotFiniteError` in update `step` (from 1) if the
         gradients are not finite for any scale.
         """
-        wrapped = _Step(optimizer, take)
-        # the scaler reads only the groups and the step of an optimizer
-        self._scaler.step(cast(Optimizer, wrapped))
+
+        def taken() -> bool:
+            take()
+            return True
+
+        # the scaler reads only the groups and the step of an optimizer, and returns its result
+        wrapped = SimpleNamespace(param_groups=optimizer.param_groups, step=taken)
+        success = bool(self._scaler.step(cast(Optimizer, wrapped)))
         self._scaler.update()
-        if not wrapped.taken:
+        if not success:
             self.skipped += 1
             if self._scaler.get_scale() < SMALLEST:
                 raise NotFiniteError(
@@ -52,7 +58,7 @@ class LossScaling:
                     f"checkpoint is kept; use `precision: bf16` or `fp32`",
                     step=step,
                 )
-        return wrapped.taken
+        return success
 
     def log_values(self) -> dict[str, float]:
         """Return the scale and the number of skipped updates so far, by name."""
@@ -66,16 +72,3 @@ class LossScaling:
         """Continue from `state`."""
         self._scaler.load_state_dict(dict(state["scaler"]))
         self.skipped = state["skipped"]
-
-
-class _Step:
-    """An optimizer for `GradScaler.step`, which calls `take` in place of its step."""
-
-    def __init__(self, optimizer: Optimizer, take: Callable[[], None]) -> None:
-        self.param_groups = optimizer.param_groups
-        self.take = take
-        self.taken = False
-
-    def step(self) -> None:
-        self.take()
-        self.taken = True

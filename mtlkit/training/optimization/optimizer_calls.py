@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from torch.optim import Optimizer, optimizer
@@ -43,24 +43,15 @@ def without_compiler() -> Iterator[None]:
             delattr(method, _MARK)
 
 
-@runtime_checkable
-class TrainEvalOptimizer(Protocol):
-    """An optimizer with other weights for training than for evaluation.
-
-    Its state contains which of them the parameters have: a call for the same again has no effect.
-    """
-
-    def train(self) -> None:
-        """Give the parameters the weights for training."""
-
-    def eval(self) -> None:
-        """Give the parameters the weights for evaluation."""
-
-
 def set_training(chosen: Optimizer, training: bool) -> None:
-    """Give the parameters the weights for training or evaluation, if `chosen` has both."""
-    if isinstance(chosen, TrainEvalOptimizer):
-        chosen.train() if training else chosen.eval()
+    """Give the parameters the weights for training or evaluation, if `chosen` has both.
+
+    Such an optimizer has the methods `train` and `eval`. Its state contains which of the weights
+    the parameters have: a call for the same again has no effect.
+    """
+    change: Any = getattr(chosen, "train" if training else "eval", None)
+    if change is not None:
+        change()
 
 
 @contextmanager

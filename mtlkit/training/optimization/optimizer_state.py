@@ -14,14 +14,8 @@ from mtlkit.training.optimization.numbered_state import named_values
 from mtlkit.training.optimization.optimizer_calls import without_compiler
 from mtlkit.training.sharding.held_rows import Held, held_rows
 
-_DTYPE = "dtype"
-"""The key of a type of numbers in JSON."""
-
-_TENSOR = "tensor"
-"""The key of a tensor's name in JSON."""
-
-_TUPLE = "tuple"
-"""The key of a tuple's items in JSON."""
+_DTYPE, _TENSOR, _TUPLE = "dtype", "tensor", "tuple"
+"""The keys of a type of numbers, of a tensor's name and of a tuple's items in JSON."""
 
 _KNOWN = ("state", "param_groups")
 """The parts of a state of every optimizer; some have more, such as that of random numbers."""

@@ -128,12 +128,3 @@ def group_rates(optimizer: torch.optim.Optimizer) -> dict[str, float]:
         )
         base[label], rates[label] = group["base_lr"], float(group["lr"])
     return rates if len(set(rates.values())) > 1 else {}
-
-
-def without_gradient(step: TrainingStep) -> tuple[str, ...]:
-    """Return the names of the trainable parameters that the last backward pass did not reach.
-
-    Every loss reaches its parameters in every batch, if only with a gradient of zero. A parameter
-    that one pass does not reach is therefore never trained.
-    """
-    return tuple(name for name, p in step.named_parameters() if p.requires_grad and p.grad is None)

@@ -1,9 +1,11 @@
-"""Rules of callbacks that move parameters during an update, by which a recipe is checked."""
+"""Rules of callbacks that a recipe is checked by: moved parameters, and rates of optimizers."""
 
 from collections.abc import Iterator, Sequence
 
 from mtlkit.callbacks.base import Callback
 from mtlkit.component import Problem
+from mtlkit.optim.base import Optimizer, Schedule
+from mtlkit.optim.constant import Constant
 from mtlkit.weightings.base import Weighting
 
 
@@ -26,3 +28,21 @@ def moving_problems(
     if precision == "fp16":
         message = f"a gradient beyond float16 has no direction in which {kind} could move, got fp16"
         yield Problem(("train", "precision"), f"{message}; use `bf16` or `fp32`")
+
+
+def rate_problems(
+    optimizer: Optimizer, schedule: Schedule, callbacks: Sequence[Callback]
+) -> Iterator[Problem]:
+    """Yield what changes the rates of an optimizer that replaces schedules."""
+    if not optimizer.replaces_schedule:
+        return
+    kind = type(optimizer).__name__
+    if schedule != Constant():
+        got = type(schedule).__name__ + (" with `warmup_steps`" if schedule.warmup_steps else "")
+        message = f"got {got}, expected constant rates for {kind}, which averages weights instead; "
+        message += "remove the schedule, and warm up by an option of the optimizer"
+        yield Problem(("schedule",), message)
+    for index, callback in enumerate(callbacks):
+        if callback.sets_rates:
+            message = f"{type(callback).__name__} changes the rates of {kind}, which needs no "
+            yield Problem(("callbacks", str(index)), f"{message}schedule; remove it")
