@@ -28,9 +28,16 @@ class LinearCrossEntropy:
     @property
     def options(self) -> Mapping[str, Any]:
         """Options that the fused ops share with `linear_cross_entropy`."""
-        return {"label_smoothing": self.label_smoothing}
+        return {name: getattr(self, name) for name in _OPTIONS}
 
     @property
     def key(self) -> tuple[tuple[str, Any], ...] | None:
         """Key that is equal for heads that can be fused; None for a head that is never fused."""
         return tuple(self.options.items()) if self.implementation is None else None
+
+
+_OPTIONS = tuple(
+    field.name
+    for field in attrs.fields(LinearCrossEntropy)
+    if field.name not in ("weight", "bias", "implementation")
+)
