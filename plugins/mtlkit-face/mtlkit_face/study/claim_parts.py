@@ -27,6 +27,11 @@ class ClaimState(Enum):
     NOT_RUN = "not run"
 
 
+def _without_rounding_errors(values: Sequence[float]) -> tuple[float, ...]:
+    """Round values, so that equal rates differ by exactly 0: 0.01 - (0.8 - 0.79) is -8.7e-18."""
+    return tuple(round(value, 12) for value in values)
+
+
 @attrs.frozen(kw_only=True)
 class ClaimPart:
     """One comparison of a claim, which holds if `values`, one for each seed, are positive.
@@ -36,7 +41,7 @@ class ClaimPart:
     """
 
     unit: str
-    values: Sequence[float] = ()
+    values: Sequence[float] = attrs.field(default=(), converter=_without_rounding_errors)
     arms: tuple[str, ...] = ()
 
     @property

@@ -91,6 +91,12 @@ def test_differences_that_do_not_vary_show_nothing():
     assert ClaimPart(unit="a", values=(0.5, 0.5, 0.5)).state is ClaimState.UNDECIDED
 
 
+def test_rounding_errors_are_no_difference():
+    part = ClaimPart(unit="a", values=[0.01 - (0.8 - 0.79)] * 3)  # -8.7e-18
+    assert part.estimate.mean == 0
+    assert part.seeds_needed() is None
+
+
 def test_pairs_are_of_one_seed():
     runs = runs_of(s_cnn=0.7, m_cnn=0.75)
     del runs["m-cnn"][3]
