@@ -75,7 +75,7 @@ class Session(CommandState):
             self._catalog = load_catalog()
             for plugin in self._catalog.problems():
                 _warn(
-                    f"the plugin {plugin.namespace!r} is {plugin.status.value}: {plugin.reason} "
+                    f"the plugin {plugin.namespace!r} {plugin.status.predicate}: {plugin.reason} "
                     f"(`mtlkit plugins` shows more)"
                 )
             for plugin in self._catalog.plugins:

@@ -57,6 +57,11 @@ class PluginStatus(Enum):
     INCOMPATIBLE = "incompatible"
     LEFT_OUT = "left out"
 
+    @property
+    def predicate(self) -> str:
+        """The end of a sentence about a plugin of this status, such as "failed to load"."""
+        return "failed to load" if self is PluginStatus.FAILED else f"is {self.value}"
+
 
 @attrs.frozen
 class PluginRecord:

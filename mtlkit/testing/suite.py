@@ -188,7 +188,7 @@ def _require_loaded(catalog: Catalog, namespace: str) -> None:
         )
     record = records[namespace]
     if record.status is not PluginStatus.LOADED:
-        raise MtlkitError(f"the plugin {namespace!r} is {record.status.value}: {record.reason}")
+        raise MtlkitError(f"the plugin {namespace!r} {record.status.predicate}: {record.reason}")
 
 
 def _example(registry: Registry[Any], entry: Entry, given: Component | Example | None) -> Example:

@@ -245,7 +245,7 @@ class TestPlugins:
         assert "bad: failed\n" in out
         assert "reason    mtlkit-bad 1.0: ImportError: no wheel" in out
         assert err.count("\n") == 1
-        assert err.startswith("mtlkit: warning: the plugin 'bad' is failed: mtlkit-bad 1.0")
+        assert err.startswith("mtlkit: warning: the plugin 'bad' failed to load: mtlkit-bad 1.0")
 
 
 class TestTheGroup:

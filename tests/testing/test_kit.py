@@ -222,7 +222,7 @@ class TestSuite:
         with pytest.raises(MtlkitError, match=r"no plugin 'acme' is installed.*pip install"):
             testing.suite_of("acme", catalog=load_catalog("none"))
         distribution("bad", "raise ImportError('no wheel')")
-        with pytest.raises(MtlkitError, match=r"the plugin 'bad' is failed: .*no wheel"):
+        with pytest.raises(MtlkitError, match=r"the plugin 'bad' failed to load: .*no wheel"):
             testing.suite_of("bad", catalog=load_catalog("bad"))
         distribution("void", "from mtlkit.plugins.hooks import hookimpl\n\n@hookimpl\n"
                      "def mtlkit_register(catalog): ...")  # fmt: skip

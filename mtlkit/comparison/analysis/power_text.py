@@ -17,7 +17,7 @@ def more_seeds(evidence: Evidence, comparison: PairedComparison) -> str:
     alpha, have = evidence.family.alpha, len(comparison.differences)
     spread = std(comparison.differences)
     if spread == 0:
-        return " The seeds do not differ, so they say nothing about chance."
+        return " The seeds do not differ, so chance cannot be estimated."
     needed = seeds_needed(comparison.estimate.mean, spread, alpha)
     if needed is None:
         return " If the true difference is what was seen, not even 1,000 seeds would show it."

@@ -137,7 +137,7 @@ def test_seeds_that_make_no_difference():
     still = [attrs.evolve(r, test={"a/accuracy": 0.5 + 0.1 * (r.method == "famo")})
              for r in study.records]  # fmt: skip
     _, sentences = said(attrs.evolve(study, records=tuple(still)))
-    assert sentences[0][1].endswith("The seeds do not differ, so they say nothing about chance.")
+    assert sentences[0][1].endswith("The seeds do not differ, so chance cannot be estimated.")
 
 
 def test_what_was_left_out_is_said():

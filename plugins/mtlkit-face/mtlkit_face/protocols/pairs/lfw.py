@@ -107,7 +107,7 @@ def _pairs(path: Path, lines: list[str], folds: int, count: int) -> Iterator[tup
     if len(rows) != 2 * count * folds:
         raise DataError(
             f"{path}: expected {folds} folds of {count} + {count} pairs, {2 * count * folds} lines "
-            f"after the first, as its first line says; got {len(rows)}. The list is incomplete"
+            f"after the first, which states these numbers; got {len(rows)}. The list is incomplete"
         )
     for order, (number, line) in enumerate(rows):
         fields = line.strip().split("\t") if "\t" in line.strip() else line.split()
