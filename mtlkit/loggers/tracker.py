@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import uuid
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -41,10 +40,6 @@ class TrackerWriter(LogWriter):
     def name(self) -> str:
         """Name of the run: that of its folder."""
         return self.folder.absolute().name
-
-    def new_id(self) -> str:
-        """Return the id of the tracker's run, a new one for a new run."""
-        return self.id or uuid.uuid4().hex
 
     def keep(self, number: str) -> None:
         """Store the id of the tracker's run."""

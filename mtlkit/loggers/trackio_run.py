@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+import uuid
 from pathlib import Path
 
 import attrs
@@ -37,7 +38,7 @@ class TrackioWriter(RunWriter):
         super().__init__(folder, "trackio")
         trackio = import_tracker("trackio", "trackio", "Trackio")
         self._image = trackio.Image
-        name = self.id or f"{self.name}-{self.new_id()[:8]}"
+        name = self.id or f"{self.name}-{uuid.uuid4().hex[:8]}"
         # leaves standard output to the results of a command
         with self.errors(), contextlib.redirect_stdout(sys.stderr):
             self._run = trackio.init(

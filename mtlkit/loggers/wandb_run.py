@@ -1,5 +1,6 @@
 """Events as a run of Weights & Biases."""
 
+import uuid
 from pathlib import Path
 
 import attrs
@@ -40,7 +41,7 @@ class WandBWriter(RunWriter):
         super().__init__(folder, "wandb")
         wandb = import_tracker("wandb", "wandb", "Weights & Biases")
         self._image = wandb.Image
-        number = self.new_id()
+        number = self.id or uuid.uuid4().hex
         with self.errors():
             self._run = wandb.init(
                 project=options.project,

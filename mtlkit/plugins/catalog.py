@@ -211,8 +211,7 @@ def _load(catalog: Catalog, plugin: InstalledPlugin) -> None:
         failure = f"{plugin.origin}: {error_text(cause)}"
         _record(catalog, plugin, PluginStatus.FAILED, failure, LoadFailedError, cause)
         return
-    for name, target in commands.items():
-        catalog.commands[name] = Command(target, origin)
+    catalog.commands |= {name: Command(target, origin) for name, target in commands.items()}
     catalog.plugins.append(
         PluginRecord(plugin.namespace, origin, PluginStatus.LOADED, effects=tuple(effects))
     )

@@ -25,9 +25,6 @@ SHOWN = 5
 Owners = Mapping[str, Any]
 """Modules and classes by name."""
 
-_known: dict[str, tuple[int, Owners]] = {}
-"""Classes in each module, and the number of attributes that it had when they were listed."""
-
 
 @contextmanager
 def torch_patches_undone(changes: list[str]) -> Iterator[None]:
@@ -56,11 +53,8 @@ def _owners() -> Owners:
     for suffix in MODULES:
         name = f"torch{suffix}"
         module = sys.modules.get(name)
-        if module is not None and not _is_loading(module):
-            size = len(vars(module))
-            if name not in _known or _known[name][0] != size:
-                _known[name] = size, _classes(name, module)
-            owners |= {name: module, **_known[name][1]}
+        if module is not None and not getattr(module.__spec__, "_initializing", False):
+            owners |= {name: module, **_classes(name, module)}
     return owners
 
 
@@ -74,10 +68,6 @@ def _classes(name: str, module: ModuleType) -> Owners:
         for key, value in vars(module).items()
         if isinstance(value, type) and value.__module__.partition(".")[0] == "torch"
     }
-
-
-def _is_loading(module: ModuleType) -> bool:
-    return bool(getattr(module.__spec__, "_initializing", False))
 
 
 def _undone(before: Mapping[str, tuple[Any, Mapping[str, Any]]]) -> Iterator[str]:
