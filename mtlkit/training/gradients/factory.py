@@ -26,8 +26,10 @@ from mtlkit.weightings.kinds import (
     JacobianWeighting,
     LookaheadWeighting,
     LossWeighting,
+    ReadsFeatures,
     StatefulJacobian,
     WeightingModule,
+    WeightsHeads,
     WholeBatch,
 )
 
@@ -87,6 +89,9 @@ def weighting_step(
         assert source is not None
         kind = _first(GRADIENT_STEPS, weighting)
         step = kind(passes, weighting, ranks, config.heads, source)
+        step.reads_features = isinstance(weighting, ReadsFeatures)
+        if step.weights_heads and isinstance(weighting, WeightsHeads):
+            step.weights_of_heads = weighting.head_weights
     else:
         step = _first(LOSS_STEPS, weighting)(passes, weighting, ranks)
     if isinstance(weighting, AfterStep):

@@ -7,7 +7,7 @@ weighted gradient into the backbone.
 
 import math
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import attrs
@@ -27,8 +27,7 @@ from mtlkit.weightings.kinds import (
     GramianWeighting,
     JacobianWeighting,
     LookaheadWeighting,
-    ReadsFeatures,
-    WeightsHeads,
+    UpdateStats,
 )
 
 
@@ -37,6 +36,10 @@ class GradientStep(WeightingStep):
 
     reads_gradients: ClassVar[bool] = True
     weighting: GramianWeighting | JacobianWeighting
+    reads_features: bool = False
+    """True if the weighting reads the features; set by the factory, as `weights_of_heads`."""
+    weights_of_heads: Callable[[UpdateStats], Tensor] | None = None
+    """Returns the weights (K,) of the heads' losses, if these have separate ones."""
 
     def __init__(
         self,
@@ -83,11 +86,11 @@ class GradientStep(WeightingStep):
         return self.decide_by(self.stream(rehearse(0)), update)
 
     def head_weights(self, losses: Tensor, update: UpdateInfo) -> Tensor | None:
-        """Return the heads' weights (T,) if the weighting has them, from the mean `losses` (T,)."""
-        if not (self.weights_heads and isinstance(self.weighting, WeightsHeads)):
+        """Return the heads' weights (T,) if they have separate ones, from mean `losses` (T,)."""
+        if self.weights_of_heads is None:
             return None
         with torch.no_grad():
-            return update.scatter(self.weighting.head_weights(update.stats(losses)))
+            return update.scatter(self.weights_of_heads(update.stats(losses)))
 
     def overflows(self, gradients: Tensor) -> bool:
         """Return whether scaled gradients over all ranks are not finite; waits for the device."""
@@ -120,10 +123,9 @@ class JacobianStep(GradientStep):
     weighting: JacobianWeighting
 
     def decide_by(self, stream: GradientStream, update: UpdateInfo) -> TaskWeights:
-        reads_features = isinstance(self.weighting, ReadsFeatures)
-        jacobian = self.source.jacobian(stream.with_features() if reads_features else stream)
+        jacobian = self.source.jacobian(stream.with_features() if self.reads_features else stream)
         rows, features = jacobian.rows, None
-        if reads_features:
+        if self.reads_features:
             rows, features = rows[:-1], rows[-1]
         losses = self.ranks.sum(stream.losses)
         if self.overflows(rows):
