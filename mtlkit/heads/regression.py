@@ -5,7 +5,6 @@ Statistics 1964 (the loss `huber`).
 """
 
 import math
-from typing import ClassVar
 
 import attrs
 import torch
@@ -16,7 +15,6 @@ from mtlkit.features.base import FeatureSpec
 from mtlkit.heads.base import Head, HeadModule
 from mtlkit.heads.elements import PointLoss, point_losses
 from mtlkit.heads.layers import output_layers, sizes
-from mtlkit.metrics.base import Metric
 from mtlkit.metrics.mae import MAE
 from mtlkit.metrics.r2 import R2
 from mtlkit.metrics.rmse import RMSE
@@ -26,7 +24,16 @@ from mtlkit.targets.rows import Rows, chunks
 
 
 @attrs.frozen(kw_only=True)
-class Regression(Head):
+class PointRegression(Head):
+    """Options of a head that returns values, for which the loss of each is computed by itself."""
+
+    loss: PointLoss = attrs.field(default=PointLoss.SQUARED, validator=member_of(PointLoss))
+    delta: float = attrs.field(default=1.0, validator=above(0))
+    hidden: tuple[int, ...] = attrs.field(default=(), validator=sizes)
+
+
+@attrs.frozen(kw_only=True)
+class Regression(PointRegression):
     """Regression of a number, standardized with statistics of the training labels.
 
     `loss` is half the squared error, the negative log-likelihood of a unit Gaussian up to a
@@ -35,12 +42,8 @@ class Regression(Head):
     `hidden` are the widths of hidden layers.
     """
 
-    targets: ClassVar[tuple[type[Target], ...]] = (NumberTarget,)
-    default_metrics: ClassVar[tuple[Metric, ...]] = (MAE(), RMSE(), R2())
-
-    loss: PointLoss = attrs.field(default=PointLoss.SQUARED, validator=member_of(PointLoss))
-    delta: float = attrs.field(default=1.0, validator=above(0))
-    hidden: tuple[int, ...] = attrs.field(default=(), validator=sizes)
+    targets = (NumberTarget,)
+    default_metrics = (MAE(), RMSE(), R2())
 
     def build(self, features: FeatureSpec, target: Target) -> "HeadModule":
         return RegressionHead(self, features.width)
@@ -59,7 +62,7 @@ class RegressionHead(HeadModule):
     [10.0, 10.0]
     """
 
-    def __init__(self, config: Regression, features: int, shape: tuple[int, ...] = ()) -> None:
+    def __init__(self, config: PointRegression, features: int, shape: tuple[int, ...] = ()) -> None:
         super().__init__()
         self.config = config
         self.layers = output_layers(features, config.hidden, math.prod(shape))

@@ -11,7 +11,7 @@ from torch import Tensor
 from mtlkit.features.base import FeatureSpec
 from mtlkit.heads.base import HeadModule
 from mtlkit.heads.elements import sample_means
-from mtlkit.heads.regression import Regression, RegressionHead
+from mtlkit.heads.regression import PointRegression, RegressionHead
 from mtlkit.metrics.mae import MAE
 from mtlkit.metrics.rmse import RMSE
 from mtlkit.targets.base import Target
@@ -20,7 +20,7 @@ from mtlkit.targets.vector import VectorTarget
 
 
 @attrs.frozen(kw_only=True)
-class VectorRegression(Regression):
+class VectorRegression(PointRegression):
     """Regression of the components of a vector, each standardized by the training labels.
 
     `loss` is half the squared error, the absolute error or Huber's loss, which is linear beyond

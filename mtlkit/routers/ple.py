@@ -8,12 +8,12 @@ import attrs
 
 from mtlkit.component import at_least
 from mtlkit.routers.base import RouterModule, Wiring
-from mtlkit.routers.cgc import CGC
+from mtlkit.routers.experts import ExpertSharing
 from mtlkit.routers.extraction import ExtractionRouter
 
 
 @attrs.frozen(kw_only=True)
-class PLE(CGC):
+class PLE(ExpertSharing):
     """Stacked levels of CGC (PLE; Tang et al., RecSys 2020).
 
     Between `levels`, a separate gate over all experts computes the input of the next shared
@@ -21,6 +21,8 @@ class PLE(CGC):
     """
 
     levels: int = attrs.field(default=2, validator=at_least(2))
+    shared: int = attrs.field(default=2, validator=at_least(1))
+    per_task: int = attrs.field(default=1, validator=at_least(1))
 
     def build(self, wiring: Wiring) -> "RouterModule":
         return ExtractionRouter(wiring, self, self.shared, self.per_task, self.levels)

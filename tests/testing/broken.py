@@ -572,7 +572,7 @@ class OfLast(MeanState):
     """The mean error, in which what is seen last counts most."""
 
     def update(self, outputs, target):
-        self._total = self._total / 2
+        self._sums[0] /= 2
         super().update(outputs.sort().values, target.sort().values)
 
 
