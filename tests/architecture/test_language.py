@@ -43,8 +43,6 @@ NAMES = {"found", "said", "told", "asked", "seen", "wanted", "each", "own", "mad
 """Names of variables that do not tell what the variable holds."""
 
 EXCUSED: dict[str, str] = {
-    "plugins/mtlkit-face/mtlkit_face/study/arms.py: normalised": "the name of a shipped recipe",
-    "plugins/mtlkit-face/mtlkit_face/study/hypotheses.py: normalised": "the name of a recipe",
     "plugins/mtlkit-synthetic-faces/scripts/extract_head.py: trunk": "a part of the body",
 }
 """Text that keeps a phrase, and the reason: ``path: phrase`` to reason."""

@@ -94,7 +94,7 @@ ARMS: Mapping[str, Arm] = {
             only_short=True,
         ),
         Arm(
-            name="m-cnn-normalised",
+            name="m-cnn-normalized",
             about="dynamic weights of losses in units of ln(classes)",
             short=(_SIDE, _GATE),
         ),

@@ -52,7 +52,7 @@ def _gate_follows_the_lowest_loss(runs: Runs) -> Iterable[ClaimPart]:
     negated = f"{unit}, negated"
     yield values_of_arm(runs, "m-cnn-harder", negated, lambda m: _negative(m.get(trace)))
     # losses in units of the chance level exclude an effect of the number of classes alone
-    for arm in ("m-cnn", "m-cnn-normalised"):
+    for arm in ("m-cnn", "m-cnn-normalized"):
         yield values_of_arm(
             runs, arm, "correlation of side tasks' weights and losses at a step, negated",
             lambda metrics: _negative(metrics.get("trace/correlation")),

@@ -56,7 +56,7 @@ TRUE = {
     "H3": {
         "m-cnn": {"trace/heaviest-below-mean": 0.8, "trace/correlation": -0.9},
         "m-cnn-harder": {"trace/heaviest-below-mean": -0.5},
-        "m-cnn-normalised": {"trace/correlation": -0.6},
+        "m-cnn-normalized": {"trace/correlation": -0.6},
     },
     "H4": {
         "m-cnn": rank1(0.74), "s-cnn": rank1(0.70), "s-cnn-l2": rank1(0.71),
@@ -102,7 +102,7 @@ FALSE = [
     ("H3", "m-cnn", {"trace/heaviest-below-mean": -0.8}),
     ("H3", "m-cnn", {"trace/correlation": 0.5}),
     ("H3", "m-cnn-harder", {"trace/heaviest-below-mean": 0.5}),
-    ("H3", "m-cnn-normalised", {"trace/correlation": 0.4}),
+    ("H3", "m-cnn-normalized", {"trace/correlation": 0.4}),
     ("H4", "s-cnn", rank1(0.75)),
     ("H4", "s-cnn-l2", rank1(0.75)),
     ("H4", "s-cnn-dropout", rank1(0.75)),
@@ -213,7 +213,7 @@ def test_the_best_side_task_is_selected_on_other_seeds():
 def test_a_claim_without_runs_names_the_networks_that_it_needs():
     texts = {result.name: result.evidence() for result in judge_all(HYPOTHESES, {})}
     assert texts["H12"] == "no common seeds of m-cnn-batch-8, m-cnn"
-    assert texts["H3"] == "no common seeds of m-cnn, m-cnn-harder, m-cnn-normalised"
+    assert texts["H3"] == "no common seeds of m-cnn, m-cnn-harder, m-cnn-normalized"
     for name, arms in TRUE.items():
         assert all(arm in texts[name] for arm in arms), name
     partial = {arm: {0: rank1(0.7)} for arm in ("m-cnn", "s-cnn", "s-cnn-l2")}
