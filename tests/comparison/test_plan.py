@@ -91,9 +91,9 @@ def test_the_best_trial_gives_the_settings_of_the_final_runs(comparison):
             error=None if score else "NotFiniteError: too large",
         )
         known[trial.key] = trial
-    found = ready_runs(method_job, comparison, known)
-    assert [each.record.settings["optimizer.lr"] for each in found] == [0.1, 0.1]
-    assert [each.record.seed for each in found] == [4, 7]
+    ready = ready_runs(method_job, comparison, known)
+    assert [each.record.settings["optimizer.lr"] for each in ready] == [0.1, 0.1]
+    assert [each.record.seed for each in ready] == [4, 7]
     none = {key: attrs.evolve(trial, score=None, error="x") for key, trial in known.items()}
     assert {each.skip_reason for each in ready_runs(method_job, comparison, none)} == {
         "no trial came to its end"

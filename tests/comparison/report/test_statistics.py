@@ -121,9 +121,9 @@ def test_seeds_needed_are_those_of_statsmodels():
 def test_power_grows_with_seeds_everywhere():
     """Where SciPy's non-central t is NaN in the far tail, as at an effect of 3 and 9 seeds, too."""
     for effect in (1.0, 2.0, 3.0, 8.349, 50.0):
-        found = [_power(effect, 1.0, 0.001, seeds) for seeds in range(2, 30)]
-        assert found == sorted(found)
-        assert found[-1] > 0.9
+        powers = [_power(effect, 1.0, 0.001, seeds) for seeds in range(2, 30)]
+        assert powers == sorted(powers)
+        assert powers[-1] > 0.9
 
 
 def test_seeds_needed_at_the_edges():
