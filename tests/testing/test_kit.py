@@ -1,6 +1,9 @@
 """Each check of the kit can fail: a component that breaks its promise is told by it."""
 
 import ast
+import importlib
+import inspect
+import pkgutil
 from pathlib import Path
 
 import attrs
@@ -17,6 +20,8 @@ from mtlkit.metrics import MAE
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.plugins.hooks import API
 from mtlkit.plugins.registry import Entry, Origin
+from mtlkit.testing import checks as kit
+from mtlkit.testing import values
 from mtlkit.testing.check import Check, Subject
 from mtlkit.testing.checks import metrics, transforms
 from mtlkit.testing.harness import harness_of
@@ -350,3 +355,17 @@ def test_a_head_is_tested_with_the_features_of_its_example():
     assert spec.mismatch(features, 3) is None
     outputs = new_head(example)(features)
     assert outputs.shape == (3, *outputs.shape[1:2], *labels.shape[1:])
+
+
+def test_no_function_of_a_subject_alone_is_left_out_of_the_checks():
+    """`checks_of` selects by annotations: one that is missing would leave a check out."""
+    names = [f"{kit.__name__}.{info.name}" for info in pkgutil.iter_modules(kit.__path__)]
+    for module in map(importlib.import_module, [*names, values.__name__]):
+        lists = [value for value in vars(module).values() if isinstance(value, tuple)]
+        listed = {check.run for part in lists for check in part if isinstance(check, Check)}
+        for name, function in vars(module).items():
+            if inspect.isfunction(function) and function.__module__ == module.__name__:
+                alone = list(inspect.signature(function).parameters) == ["subject"]
+                returns = function.__annotations__.get("return", None)
+                if alone and returns is None and not name.startswith("_"):
+                    assert function in listed, f"{module.__name__}.{name}"
