@@ -23,6 +23,7 @@ from mtlkit_face.study.paper_results import PAPER_RESULTS, PaperResult
 from mtlkit_face.study.sizes import Arm, Size
 
 BASELINE = "s-cnn"
+MANY = 8  # networks that a page describes one by one; a chart and tables have more
 
 COLUMNS: Mapping[str, str] = {
     "rank1": RANK1,
@@ -67,7 +68,7 @@ def sections(study: FaceStudy) -> tuple[Section, ...]:
             *_wrong_poses(study),
         ],
         "Every claim and its numbers": _numbers(study),
-        "Learning curves": curve_charts(study.runs, [arm.name for arm in study.arms]),
+        "Learning curves": curve_charts(study.runs, _described(study)),
         "Setup": _setup(study),
     }
     titled = (Section(title=title, blocks=tuple(blocks)) for title, blocks in parts.items())
@@ -103,17 +104,22 @@ def _answers(study: FaceStudy) -> Iterator[Block]:
         )
 
 
+def _described(study: FaceStudy) -> list[str]:
+    """Return the networks with a sentence and learning curves: all, or the core ones of many."""
+    return [arm.name for arm in study.arms if arm.core or len(study.arms) <= MANY]
+
+
 def _state(study: FaceStudy) -> str:
     total = len(study.arms) * len(study.seeds)
-    done = total - study.missing
     seeds = f"{len(study.seeds)} paired seed{'s' if len(study.seeds) != 1 else ''}"
-    text = f"{done} of {total} runs are finished ({len(study.arms)} networks, {seeds}). "
-    baseline = study.runs.get(BASELINE, {})
-    if baseline:
+    text = f"{total - study.missing} of {total} runs are finished "
+    text += f"({len(study.arms)} networks, {seeds}). "
+    if baseline := study.runs.get(BASELINE):
         mean = sum(metrics[RANK1] for metrics in baseline.values()) / len(baseline)
         text += f"The single-task network has rank-1 {mean:.3f}. "
         for arm, part in _gains(study):
-            text += f"{arm}: {_points(part)}, {_relative(part, mean)}. "
+            if arm in _described(study):
+                text += f"{arm}: {_points(part)}, {_relative(part, mean)}. "
     return text + "Faces are rendered; the paper's are photographs of Multi-PIE."
 
 
@@ -276,8 +282,7 @@ def _setup(study: FaceStudy) -> Iterator[Block]:
     yield TableBlock(
         header=("", "network", "seconds a run"),
         rows=tuple(
-            (arm.name, arm.about, _seconds(study.runs.get(arm.name, {}).values()))
-            for arm in study.arms
+            (a.name, a.about, _seconds(study.runs.get(a.name, {}).values())) for a in study.arms
         ),
     )
     for seed, accuracy in study.poses.items():

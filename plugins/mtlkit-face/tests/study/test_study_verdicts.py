@@ -268,3 +268,17 @@ def test_small_batches_move_the_network_and_the_gate_as_far_in_an_epoch(size):
     assert small.optimizer.lr * updates == pytest.approx(usual.optimizer.lr)
     rates = (recipe.weighting.learning_rate for recipe in (small, usual))
     assert next(rates) * updates == pytest.approx(next(rates))
+
+
+def test_a_page_of_many_networks_describes_the_core_ones():
+    runs = {arm.name: {seed: {"face/rank1": 0.5 + seed / 10, "seconds": 1.0} for seed in (0, 1)}
+            for arm in select_arms(("core", "controls"), FULL)}  # fmt: skip
+    many = FaceStudy(
+        size=FULL, arms=select_arms(("core", "controls"), FULL), seeds=[0, 1], runs=runs
+    )
+    few = FaceStudy(
+        size=FULL, arms=select_arms(("controls", "s-cnn"), FULL), seeds=[0, 1], runs=runs
+    )
+    texts = [sections(study)[0].blocks[0].text for study in (many, few)]
+    assert ["p-cnn-block:" in text for text in texts] == [True, False]
+    assert ["s-cnn-wide:" in text for text in texts] == [False, True]
