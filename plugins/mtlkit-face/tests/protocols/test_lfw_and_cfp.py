@@ -72,8 +72,8 @@ def test_aligned_copies_may_have_another_format(sets):
         ),
         (
             lambda lines: lines[:-1],
-            "lfw/pairs.txt: expected 2 folds of 2 + 2 pairs, 8 lines after the first, as its first "
-            "line says; got 7. The list is incomplete",
+            "lfw/pairs.txt: expected 2 folds of 2 + 2 pairs, 8 lines after the first, which "
+            "states these numbers; got 7. The list is incomplete",
         ),
         (
             lambda lines: [lines[0], lines[3], *lines[2:]],
