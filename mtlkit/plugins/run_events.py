@@ -66,8 +66,11 @@ class ProblemCompared:
     """A problem of a comparison: its name, its recipe, and what its methods reached.
 
     `metrics` holds for each method the mean over seeds of each test metric, by the metric's name.
+    `searched` holds for a method the settings, such as ``optimizer.lr``, that its search changed
+    from the recipe's.
     """
 
     problem: str
     recipe: "Recipe"
     metrics: Mapping[str, Mapping[str, float]]
+    searched: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)

@@ -26,8 +26,12 @@ def plugin_sections(folder: StudyFolder, catalog: Catalog) -> dict[str, tuple[Se
             recipe = load_recipe(folder.recipe(problem), catalog)
         except RecipeError:
             continue
-        metrics = mean_metrics(study, problem)
-        event = ProblemCompared(problem=problem, recipe=recipe, metrics=metrics)
+        event = ProblemCompared(
+            problem=problem,
+            recipe=recipe,
+            metrics=mean_metrics(study, problem),
+            searched=searched_settings(study, problem),
+        )
         sections[problem] = observers.comparison_sections(event)
     return {problem: added for problem, added in sections.items() if added}
 
@@ -44,3 +48,22 @@ def mean_metrics(study: StudyResults, problem: str) -> dict[str, Mapping[str, fl
         if by_name:
             means[method] = {name: statistics.fmean(values) for name, values in by_name.items()}
     return means
+
+
+def searched_settings(study: StudyResults, problem: str) -> dict[str, tuple[str, ...]]:
+    """Return the settings that the search of each method changed from the recipe's, sorted."""
+    changed = {}
+    for method in study.methods:
+        # the first trial has the recipe's own settings
+        recipe_of = {
+            record.task: record.settings
+            for record in study.trials_of(problem, method)
+            if record.trial == 0
+        }
+        changed[method] = {
+            name
+            for record in study.finals(problem, method, deciding_budget(study))
+            for name, value in record.settings.items()
+            if value != recipe_of.get(record.task, {}).get(name)
+        }
+    return {method: tuple(sorted(names)) for method, names in changed.items() if names}

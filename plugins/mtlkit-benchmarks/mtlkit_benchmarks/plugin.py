@@ -81,7 +81,7 @@ def mtlkit_comparison_sections(event: "ProblemCompared") -> "list[Section]":
     """Return the published results of the problem's data set, next to those of the comparison."""
     from mtlkit_benchmarks.published.sections import published_sections
 
-    return published_sections(event.recipe, event.metrics)
+    return published_sections(event.recipe, event.metrics, searched=event.searched)
 
 
 @hookimpl

@@ -208,6 +208,22 @@ def test_own_rows_stand_beside_the_published_ones(recipe):
     assert own_row[other.blocks[2].header.index("mean rank")] is None
 
 
+def test_a_searched_setting_of_training_is_not_comparable_but_one_of_a_weighting_is(recipe):
+    table = TABLES["nyuv2-deeplab"]
+    alone = dict(zip(table.metrics, table.row("STL").values, strict=True))
+    sections = published_sections(
+        recipe("nyuv2-deeplab", PRETRAINED),
+        {"single-task": alone, "equal": alone, "tuned": alone},
+        searched={"equal": ["optimizer.lr"], "tuned": ["weighting.weights.depth"]},
+    )
+    (section,) = [s for s in sections if s.title.endswith(table.title)]
+    assert section.blocks[1].text.startswith("comparable, except for the rows that are marked")
+    rank = section.blocks[2].header.index("mean rank")
+    rows = {row[0]: (row[-1], row[rank] is None) for row in section.blocks[2].rows}
+    assert rows["here: equal"] == ("not comparable: other optimizer.lr", True)
+    assert rows["here: tuned"] == ("", False)
+
+
 def run(*arguments):
     with pytest.raises(SystemExit) as caught:
         main(["benchmarks", *map(str, arguments)])

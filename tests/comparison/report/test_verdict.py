@@ -9,6 +9,7 @@ import pytest
 from mtlkit.comparison.analysis.baseline_tests import EVERY_PROBLEM
 from mtlkit.comparison.analysis.evidence import StatementKind, gather
 from mtlkit.comparison.analysis.verdict import headline, short_verdict, verdicts
+from mtlkit.comparison.report.plugin_sections import searched_settings
 from mtlkit.comparison.results.record import Budget, Record, Stage, TaskMetric
 from mtlkit.comparison.results.study_results import StudyResults
 
@@ -252,3 +253,18 @@ def test_the_short_verdict_of_a_study_without_tests_says_why(draw):
     lines = short_verdict(gather(draw(seeds=1)))
     assert 1 <= len(lines) <= 5
     assert any("One seed" in s.text for s in lines)
+
+
+def test_the_settings_that_a_search_changed_are_those_that_differ_from_the_first_trial():
+    study = study_of({"famo": 1.0}, seeds=2)
+    trial = Record(problem="faces", method="equal", stage=Stage.TRIAL, seed=0, trial=0)
+    first = {"optimizer.lr": 0.1, "train.batch": 8}
+    chosen = {"equal": {**first, "optimizer.lr": 0.2}, "famo": first}
+    study = attrs.evolve(
+        study,
+        records=(
+            *(attrs.evolve(trial, method=method, settings=first) for method in chosen),
+            *(attrs.evolve(record, settings=chosen[record.method]) for record in study.records),
+        ),
+    )
+    assert searched_settings(study, "faces") == {"equal": ("optimizer.lr",)}

@@ -15,16 +15,20 @@ SINGLE_TASK = "single-task"
 
 
 def published_sections(
-    recipe: Recipe, metrics: Mapping[str, Mapping[str, float]], selection: str | None = None
+    recipe: Recipe,
+    metrics: Mapping[str, Mapping[str, float]],
+    selection: str | None = None,
+    searched: Mapping[str, Sequence[str]] | None = None,
 ) -> list[Section]:
     """Return a section for each published table of the recipe's data set.
 
     `metrics` are those of each method on the test split by name. `selection` is the rule by which
-    they were selected, by default that of the recipe.
+    they were selected, by default that of the recipe. `searched` are the settings of a method that
+    differ from the recipe's; those of the weighting are no part of the protocol.
     """
     protocol = protocol_of(recipe)
     return [
-        section(table, protocol, metrics, selection)
+        section(table, protocol, metrics, selection, searched)
         for table in tables_of(protocol.data, protocol.variant)
     ]
 
@@ -34,24 +38,30 @@ def section(
     protocol: TrainingProtocol | None = None,
     metrics: Mapping[str, Mapping[str, float]] | None = None,
     selection: str | None = None,
+    searched: Mapping[str, Sequence[str]] | None = None,
 ) -> Section:
     """Return a table with its protocol, and with own rows whether they are comparable."""
     blocks: list[Block] = [Text(text=described(table))]
     printed = {
         f"{OWN}{method}": table.printed(values) for method, values in (metrics or {}).items()
     }
-    comparable = True
+    remarks = {
+        f"{OWN}{method}": f"not comparable: other {', '.join(other)}"
+        for method, names in (searched or {}).items()
+        if (other := [name for name in names if not name.startswith("weighting.")])
+    }
     if protocol is not None:
         measured = {name for values in (metrics or {}).values() for name in values}
         stated = attrs.evolve(protocol, selection=selection or protocol.selection)
         disagreements = differences(table, stated, measured)
-        comparable = not disagreements
-        verdict = "comparable: the protocol of the run is that of the table"
-        blocks.append(
-            Text(text=f"not comparable: {'; '.join(disagreements)}" if disagreements else verdict)
-        )
+        marked = ", except for the rows that are marked" if remarks else ""
+        verdict = f"comparable{marked}: the protocol of the run is that of the table"
+        if disagreements:
+            verdict = f"not comparable: {'; '.join(disagreements)}"
+            remarks = dict.fromkeys(printed, "not comparable")
+        blocks.append(Text(text=verdict))
     return Section(
-        title=f"Published: {table.title}", blocks=(*blocks, _rows(table, printed, comparable))
+        title=f"Published: {table.title}", blocks=(*blocks, _rows(table, printed, remarks))
     )
 
 
@@ -65,10 +75,12 @@ def described(table: PublishedTable) -> str:
 
 
 def _rows(
-    table: PublishedTable, measured: Mapping[str, tuple[float, ...]], comparable: bool
+    table: PublishedTable, measured: Mapping[str, tuple[float, ...]], remarks: Mapping[str, str]
 ) -> TableBlock:
     ranked = {row.method: row.values for row in table.rows if row.whole}
-    ranked |= {name: values for name, values in measured.items() if comparable and _known(values)}
+    ranked |= {
+        name: values for name, values in measured.items() if name not in remarks and _known(values)
+    }
     ranked.pop(table.baseline, None)
     ranks = mean_ranks(ranked, table.higher) if len(ranked) > 1 else {}
     base = measured.get(f"{OWN}{SINGLE_TASK}")
@@ -78,7 +90,7 @@ def _rows(
     ]
     rows += [
         (name, values, math.nan, math.nan if base is None else table.delta_of(values, base),
-         "this comparison", "" if comparable else "not comparable")
+         "this comparison", remarks.get(name, ""))
         for name, values in measured.items()
     ]  # fmt: skip
     shown = () if table.folded else table.columns
