@@ -21,7 +21,7 @@ from mtlkit.training.checkpoint import tensors_of
 from mtlkit.training.devices.ranks import process_group
 from mtlkit.weightings import Dynamic
 
-UPDATES = 20
+UPDATES = 8  # of 3 in an epoch, so that weights of the third epoch are reached
 OF_EACH_KIND = (
     "dwa", "famo", "pcgrad", "mgda at parameters", "db-mtl with momentum", "modo", "auto-lambda"
 )  # fmt: skip
