@@ -1,8 +1,13 @@
-"""A fixture for the tests of mtlkit and for those of its plugins."""
+"""Settings and a fixture for the tests of mtlkit and for those of its plugins."""
 
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
+
+# a deadline of wall time fails tests on a machine that does other work, too
+settings.register_profile("without-deadline", deadline=None)
+settings.load_profile("without-deadline")
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -29,6 +29,10 @@ LONG = (
     "tests/cli/test_processes.py",
     "tests/testing/test_built_ins.py",
     "tests/training/test_every_scheme.py",
+    "tests/training/test_ranks.py",
+    "tests/training/test_sharded.py",
+    "tests/docs/test_guide.py",
+    "plugins/mtlkit-face/tests/study/test_study_runs.py",
 )
 """Files of half a minute and more: begun last, one of them would keep a single process waiting."""
 

@@ -17,7 +17,7 @@ def read(pattern, name):
     return None if match is None else match.groupdict()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(WORDS, min_size=4, max_size=4))
 def test_labels_come_back_as_they_were_put_in(words):
     labels = dict(zip(("subject", "pose", "expression", "eyes"), words, strict=True))

@@ -32,7 +32,7 @@ def split_names(split, samples):
 
 
 @pytest.mark.parametrize("split", SPLITS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(SAMPLES, st.randoms())
 def test_splits_partition_the_set_of_samples(split, samples, random):
     assume(len({label for _, label in samples}) >= 3)  # or a split of subjects might be empty
@@ -44,7 +44,7 @@ def test_splits_partition_the_set_of_samples(split, samples, random):
     assert split_names(split, shuffled) == parts
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(SAMPLES, st.integers(0, 99))
 def test_test_subjects_are_strangers_and_validation_subjects_are_not(samples, seed):
     subject = dict(samples)

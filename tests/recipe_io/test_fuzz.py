@@ -18,7 +18,6 @@ from mtlkit.recipe_io.layers import read_layers
 EXAMPLES = int(os.environ.get("MTLKIT_FUZZ", "150"))
 FUZZ = settings(
     max_examples=EXAMPLES,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 

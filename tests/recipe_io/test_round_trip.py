@@ -163,7 +163,6 @@ NAMES = [
 
 RELAXED = settings(
     max_examples=15,
-    deadline=None,
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
 

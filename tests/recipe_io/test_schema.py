@@ -7,7 +7,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -163,7 +163,6 @@ def test_a_component_that_cannot_be_imported_may_have_any_options(distribution):
 
 
 @given(st.data())
-@settings(deadline=None)
 def test_what_is_read_is_accepted(validator, rich_catalog, good, data):
     """Any value for any option: the schema never refuses what reading accepts."""
     scalar = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()

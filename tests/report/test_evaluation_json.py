@@ -58,7 +58,7 @@ evaluations = st.builds(
 
 
 @given(evaluations)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_is_read_is_what_was_written(evaluation):
     assert evaluation_from_json(evaluation_to_json(evaluation)) == evaluation
 

@@ -42,7 +42,7 @@ def step(number: int, **weights: float) -> StepEvent:
 
 
 @given(st.lists(events, max_size=5))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_events_are_read_as_they_were_written(tmp_path_factory, written):
     folder = tmp_path_factory.mktemp("log")
     writer = JsonLinesWriter(folder, 0)

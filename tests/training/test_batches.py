@@ -10,7 +10,7 @@ from mtlkit.training.batching.batch_order import JointOrder
 from mtlkit.training.batching.batches import Batches, seed_step
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     samples=st.integers(1, 200),
     batch=st.integers(1, 64),

@@ -43,7 +43,7 @@ def epoch_of(order, number=0):
     ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     counts=st.lists(st.integers(1, 40), min_size=1, max_size=4),
     size=st.integers(1, 9),

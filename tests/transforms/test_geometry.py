@@ -70,7 +70,7 @@ def test_a_scene_turned_by_right_angles_has_exactly_the_turned_labels(degrees):
     assert (turned.inputs[1].int() - expected.inputs[1].int()).abs().max() <= 1
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.floats(-180, 180))
 def test_a_scene_turned_by_any_angle_has_the_turned_labels_away_from_edges(degrees):
     require_same(SCENE.render().rotate(degrees), SCENE.rotated(degrees).render(), share=0.9)

@@ -81,7 +81,7 @@ small = st.builds(
 )
 
 
-@settings(max_examples=30, deadline=None, database=None)
+@settings(max_examples=30, database=None)
 @given(small, st.floats(0.001, 1.0))
 def test_the_plan_of_any_set(faces: FaceSet, share: float) -> None:
     geometries = faces.sessions * faces.poses * faces.expressions

@@ -325,7 +325,7 @@ small_pictures = st.builds(
 
 
 class TestSheet:
-    @settings(max_examples=40, deadline=None, database=None)
+    @settings(max_examples=40, database=None)
     @given(small_pictures, st.integers(1, 5))
     def test_every_picture_stands_once_on_white(self, pictures: Array, columns: int) -> None:
         sheet = tiled(pictures, columns)

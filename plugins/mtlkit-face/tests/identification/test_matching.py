@@ -21,7 +21,7 @@ def one_trial(gallery: int, count: int, seed: int, chunk: int = 7):
 
 
 @given(trials)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_ranks_are_those_of_a_sort_that_puts_tied_impostors_first(trial):
     images, probes, mates, found = one_trial(*trial)
     for probe in range(len(probes)):
@@ -36,7 +36,7 @@ def test_ranks_are_those_of_a_sort_that_puts_tied_impostors_first(trial):
 
 
 @given(trials)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_cmc_rises_to_one_and_starts_at_rank_1(trial):
     images, _, _, found = one_trial(*trial)
     cmc = found.cmc(len(images))
@@ -46,7 +46,7 @@ def test_the_cmc_rises_to_one_and_starts_at_rank_1(trial):
 
 
 @given(trials, st.integers(1, 40))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_size_of_chunks_changes_nothing(trial, chunk):
     *_, one = one_trial(*trial)
     *_, other = one_trial(*trial, chunk=chunk)

@@ -38,7 +38,7 @@ def eq12(logits: torch.Tensor, branches: BranchOutputs, one: int, two: int) -> f
 
 
 @given(sizes)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_dot_product_of_templates_is_eq_12(size):
     logits, branches = said(*size)
     scores = template(logits, branches) @ template(logits, branches).T
@@ -48,7 +48,7 @@ def test_the_dot_product_of_templates_is_eq_12(size):
 
 
 @given(sizes)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_best_routing_is_the_papers_formula(size):
     logits, branches = said(*size)
     best = branches.probability.argmax(dim=1)
@@ -60,7 +60,7 @@ def test_best_routing_is_the_papers_formula(size):
 
 
 @given(sizes)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_scores_are_symmetric_lie_in_one_interval_and_ignore_the_logits_scale(size):
     logits, branches = said(*size)
     found = template(logits, branches)
@@ -72,7 +72,7 @@ def test_scores_are_symmetric_lie_in_one_interval_and_ignore_the_logits_scale(si
 
 
 @given(sizes)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_template_is_the_mean_of_its_two_parts_scores(size):
     logits, branches = said(*size)
     both = template(logits, branches)

@@ -25,7 +25,7 @@ def scored(genuine: int, impostor: int, seed: int, ties: bool = True):
 
 
 @given(trials)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_curve_and_its_area_are_scikit_learns(trial):
     score, same = scored(*trial)
     far, tar, threshold = roc_curve(same, score, drop_intermediate=False)
@@ -37,7 +37,7 @@ def test_the_curve_and_its_area_are_scikit_learns(trial):
 
 
 @given(trials)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_weight_is_so_many_copies(trial):
     score, same = scored(*trial)
     weight = np.random.default_rng(trial[2]).integers(0, 4, len(score)).astype(float)
@@ -62,7 +62,7 @@ def test_the_equal_error_rate_lies_between_two_points():
 
 
 @given(trials)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_equal_error_rate_is_where_scikit_learns_curve_crosses(trial):
     score, same = scored(*trial)
     far, tar, _ = roc_curve(same, score, drop_intermediate=False)
@@ -73,7 +73,7 @@ def test_the_equal_error_rate_is_where_scikit_learns_curve_crosses(trial):
 
 
 @given(trials)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_threshold_of_equal_error_is_the_first_that_accepts_as_many_as_it_refuses(trial):
     score, same = scored(*trial)
     threshold = roc(score, same).equal_error().threshold
@@ -103,7 +103,7 @@ def test_constant_scores_are_chance(constant):
 
 
 @given(trials)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_equal_error_rate_is_where_a_fine_line_crosses(trial):
     score, same = scored(*trial)
     found = roc(score, same)
@@ -114,7 +114,7 @@ def test_the_equal_error_rate_is_where_a_fine_line_crosses(trial):
 
 
 @given(trials, st.sampled_from([0.0, 0.001, 0.1, 0.3, 0.5, 1.0]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_within_a_budget_the_far_never_exceeds_its_target(trial, target):
     score, same = scored(*trial)
     at = budget(roc(score, same), target)
@@ -128,7 +128,7 @@ def test_within_a_budget_the_far_never_exceeds_its_target(trial, target):
 
 
 @given(trials, st.sampled_from([0.001, 0.1, 0.3]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_nearest_point_is_the_one_that_the_kits_take(trial, target):
     score, same = scored(*trial)
     far, tar, _ = roc_curve(same, score)
@@ -180,7 +180,7 @@ def brute_accuracy(score, same, threshold):
 
 
 @given(trials)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_midpoint_is_as_good_as_any_threshold(trial):
     score, same = scored(*trial)
     every = np.concatenate([score, score + 1e-6, [score.max() + 1]])
@@ -206,7 +206,7 @@ def test_the_middle_of_neighbouring_numbers_still_parts_them():
 
 
 @given(trials)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_grid_is_that_of_squared_distances(trial):
     score, same = scored(*trial)
     score = (score / 10).clip(-1, 1)
@@ -239,7 +239,7 @@ searches = st.tuples(st.integers(1, 12), st.integers(2, 8), st.integers(0, 10_00
 
 
 @given(st.tuples(st.integers(1, 12), st.integers(3, 8), st.integers(0, 10_000)))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_identification_rate_is_scikit_learns_top_k_accuracy(trial):
     probes, persons, seed = trial
     random = np.random.default_rng(seed)
@@ -263,7 +263,7 @@ def test_ranks_by_hand():
 
 
 @given(searches)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_ranks_are_those_of_a_sorted_list(trial):
     probes, persons, seed = trial
     random = np.random.default_rng(seed)
@@ -311,7 +311,7 @@ def test_open_set_search_by_hand():
 
 
 @given(searches, st.sampled_from([0.0, 0.1, 0.5, 1.0]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_false_alarms_keep_to_their_budget(trial, target):
     probes, persons, seed = trial
     random = np.random.default_rng(seed)
