@@ -109,8 +109,9 @@ class Data:
 
     Raw inputs are normalized to (input - `mean`) / `std`, with one number or one for each channel;
     None is the default of 8-bit images, (x - 127.5) / 128, or what the pretrained weights of the
-    backbone expect. `inputs` replaces both: it describes the
-    inputs if they are several tensors, token ids, or samples of different sizes.
+    backbone expect. With `standardize`, each sample then gets mean 0 and standard deviation 1.
+    `inputs` replaces all three: it describes the inputs if they are several tensors, token ids, or
+    samples of different sizes.
 
     `preprocessing` holds what the source fitted to the training samples, in the types of JSON. It
     is saved with a run and given to `DataSource.read`. `frame` is `DataSource.frame`, that of
@@ -123,6 +124,7 @@ class Data:
     open_labels: frozenset[str] = frozenset()
     mean: float | tuple[float, ...] | None = None
     std: float | tuple[float, ...] | None = None
+    standardize: bool = False
     inputs: InputSpecs | None = None
     summary: Mapping[str, str] = attrs.field(factory=dict)  # facts to display: 'subjects': '240'
     preprocessing: Mapping[str, Any] = attrs.field(factory=dict)
@@ -159,6 +161,7 @@ class Data:
             dtype=_dtype(first),
             mean=_numbers(127.5 if self.mean is None else self.mean),
             std=_numbers(128.0 if self.std is None else self.std),
+            standardize=self.standardize,
         )
 
 

@@ -60,6 +60,7 @@ class ImageSource(LabelOptions):
     std: tuple[float, ...] | None = attrs.field(
         default=None, validator=[optional(_one_or_each_channel), optional(each(above(0)))]
     )
+    standardize: bool = False
     interpolation: str | None = attrs.field(
         default=None, validator=optional(one_of(*INTERPOLATIONS))
     )
@@ -115,8 +116,8 @@ class ImageSource(LabelOptions):
         return read_new_images(rows, self.frame, loading)
 
     def data(self, splits: Mapping[str, Split], summary: Mapping[str, str], **facts: Any) -> Data:
-        facts |= {"mean": self.mean, "std": self.std, "frame": self.frame}
-        return super().data(splits, summary, **facts)
+        facts |= {"mean": self.mean, "std": self.std, "standardize": self.standardize}
+        return super().data(splits, summary, frame=self.frame, **facts)
 
     def summary(self, labels: RowLabels, splits: Mapping[str, Split]) -> dict[str, str]:
         """Return facts about images and labels to display."""

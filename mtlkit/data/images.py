@@ -73,16 +73,20 @@ class Images(ImageSource):
 
     Every image is resized to `size` (a side, or height and width) and converted to `channels`.
     The network reads (pixel - `mean`) / `std` of 8-bit pixels. Each of the two is one number or one
-    for each channel. `interpolation` is nearest, bilinear, bicubic or lanczos. `crop` is the part
-    of the largest centered rectangle with the aspect ratio of `size` that is kept, or ``whole`` for
-    the whole image, stretched.
+    for each channel. With `standardize`, each image is then shifted and scaled to mean 0 and
+    standard deviation 1, so that its brightness and contrast do not count.
+
+    `interpolation` is nearest, bilinear, bicubic or lanczos. `crop` is the part of the largest
+    centered rectangle with the aspect ratio of `size` that is kept, or ``whole`` for the whole
+    image, stretched.
 
     `boxes` cuts objects out instead, and `landmarks` aligns them, by a table with a row for each
     image, see `Boxes` and `Landmarks`. Labels of pixels do not follow, so they exclude `maps`.
 
-    By default these four are those of the backbone's pretrained weights, and 127.5, 128, bicubic
-    and ``whole`` without them. Images with `maps` or `vectors` are not cropped by default, because
-    their labels are those of the whole image. The run's recipe states the values in use.
+    By default `mean`, `std`, `interpolation` and `crop` are those of the backbone's pretrained
+    weights, and 127.5, 128, bicubic and ``whole`` without them. Images with `maps` or `vectors` are
+    not cropped by default, because their labels are those of the whole image. The run's recipe
+    states the values in use.
 
     Labels are classes, except for `numeric` ones. The names of classes are those of `vocabulary`,
     or the values in the training split in natural order. `units` are those of numbers and vectors,

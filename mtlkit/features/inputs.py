@@ -18,8 +18,9 @@ class InputSpec:
 
     `shape` is that of a sample, without the batch dimension; if samples have different sizes, it
     holds the largest. Inputs are normalized to (input - `mean`) / `std`, with one number or one
-    for each channel, the first dimension of `shape`. Inputs without a `mean`, such as a mask, and
-    ids below `vocabulary` are not normalized.
+    for each channel, the first dimension of `shape`. With `standardize`, each sample is then
+    shifted and scaled to mean 0 and standard deviation 1 over all its values. Inputs without a
+    `mean`, such as a mask, and ids below `vocabulary` are not normalized.
 
     >>> InputSpec(shape=(3, 8, 8), mean=(127.5,), std=(128.0,)).is_image
     True
@@ -29,6 +30,7 @@ class InputSpec:
     dtype: str = "float32"  # the name in torch
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = (1.0,)
+    standardize: bool = False
     vocabulary: int | None = attrs.field(default=None, validator=optional(at_least(1)))
 
     def __attrs_post_init__(self) -> None:
@@ -40,6 +42,8 @@ class InputSpec:
                 )
         if self.mean and self.vocabulary is not None:
             raise DataError("inputs: got a `mean` of ids of a vocabulary; remove it")
+        if self.standardize and not self.mean:
+            raise DataError("inputs: got `standardize` without a `mean`; state a mean, such as 0")
         if not all(value > 0 for value in self.std):
             raise DataError(f"inputs: got std {self.std}, expected numbers above 0")
 
@@ -94,6 +98,7 @@ def described_inputs(inputs: InputSpecs) -> str:
     return ", ".join(
         f"{name} of shape {spec.shape} in {spec.dtype}".strip()
         + (f", normalized by {_values(spec.mean)}, {_values(spec.std)}" if spec.mean else "")
+        + (", each sample standardized" if spec.standardize else "")
         + (f", of {spec.vocabulary} ids" if spec.vocabulary is not None else "")
         for name, spec in specs.items()
     )

@@ -9,8 +9,9 @@ from mtlkit.features.inputs import Batch, InputSpec, InputSpecs
 
 
 class InputNormalization(nn.Module):
-    """Maps raw inputs to (input - mean) / std, by the spec of each input.
+    """Maps raw inputs to (input - mean) / std, and standardizes them, by the spec of each input.
 
+    A sample with a standard deviation below n ** -0.5, of n values, is divided by that instead.
     Ids, masks and other inputs without a mean stay as they are. Images are returned in
     channels-last memory, in which convolutions are faster.
 
@@ -36,9 +37,19 @@ class InputNormalization(nn.Module):
             return values
         mean, std = self.get_buffer(f"mean_{name}"), self.get_buffer(f"std_{name}")
         normalized = (values.float() - mean) / std
+        if self.specs[name].standardize:
+            normalized = _standardized(normalized)
         if normalized.dim() == 4:
             normalized = normalized.contiguous(memory_format=torch.channels_last)
         return normalized
+
+
+def _standardized(values: Tensor) -> Tensor:
+    """Return samples (N, ...) with mean 0 and standard deviation 1 each."""
+    axes = tuple(range(1, values.dim()))
+    variance, mean = torch.var_mean(values, dim=axes, correction=0, keepdim=True)
+    least = values[0].numel() ** -0.5  # as in TensorFlow's `per_image_standardization`
+    return (values - mean) / variance.sqrt().clamp(min=least)
 
 
 def _per_channel(values: tuple[float, ...], spec: InputSpec) -> Tensor:

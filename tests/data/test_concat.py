@@ -154,8 +154,14 @@ def kinds(count=1, start=0, **settings):
         (
             kinds(std=2.0),
             {},
-            "data.sources.b: got inputs InputSpec(shape=(1,), dtype='float32', mean=(0.0,), "
-            "std=(2.0,), vocabulary=None), expected those of a, InputSpec(shape=(1,), ",
+            "data.sources.b: got inputs of shape (1,) in float32, normalized by 0.0, 2.0; expected "
+            "those of a, of shape (1,) in float32, normalized by 0.0, 1.0; give all sources ",
+        ),
+        (
+            kinds(standardize=True),
+            {},
+            "data.sources.b: got inputs of shape (1,) in float32, normalized by 0.0, 1.0, each "
+            "sample standardized; expected those of a, of shape (1,) in float32, normalized by ",
         ),
         (
             kinds(),

@@ -66,6 +66,11 @@ def test_a_pattern_reads_labels_from_names(faces):
     }
 
 
+def test_images_are_standardized_on_request(faces):
+    assert load(faces, standardize=True).input_specs.standardize
+    assert not load(faces).input_specs.standardize
+
+
 def test_size_may_be_height_and_width(faces):
     assert load(faces, size=(6, 9), channels=3).input_specs.shape == (3, 6, 9)
 

@@ -6,7 +6,8 @@ import torch
 from mtlkit.backbones import image_input, one_input
 from mtlkit.data import InputSpec
 from mtlkit.errors import AssemblyError, DataError
-from mtlkit.features.inputs import map_batch
+from mtlkit.features.inputs import described_inputs, map_batch
+from mtlkit.features.normalization import InputNormalization
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,10 @@ from mtlkit.features.inputs import map_batch
         (
             {"mean": (0.0,), "vocabulary": 10},
             "inputs: got a `mean` of ids of a vocabulary; remove it",
+        ),
+        (
+            {"standardize": True},
+            "inputs: got `standardize` without a `mean`; state a mean, such as 0",
         ),
     ],
 )
@@ -59,3 +64,16 @@ def test_functions_apply_to_each_tensor():
     values = torch.arange(3)
     assert map_batch(lambda x: x + 1, values).tolist() == [1, 2, 3]
     assert map_batch(len, {"a": values, "b": values[:2]}) == {"a": 3, "b": 2}
+
+
+def test_standardized_samples_have_mean_0_and_standard_deviation_1():
+    spec = InputSpec(shape=(3, 8, 8), mean=(127.5,), std=(128.0,), standardize=True)
+    values = 255 * torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    values[2] = 7.0  # a flat sample has no contrast to enlarge
+    result = InputNormalization(spec)(values)
+    torch.testing.assert_close(result.mean((1, 2, 3)), torch.zeros(4), rtol=0, atol=1e-6)
+    deviations = result.flatten(1).std(1, correction=0)
+    torch.testing.assert_close(deviations, torch.tensor([1.0, 1.0, 0.0, 1.0]))
+    changed = InputNormalization(spec)(0.5 * values + 40)
+    torch.testing.assert_close(changed, result, rtol=1e-4, atol=1e-5)
+    assert described_inputs(spec).endswith("normalized by 127.5, 128.0, each sample standardized")

@@ -124,6 +124,8 @@ def test_shards_give_what_a_folder_gives(tmp_path, suffix, workers):
         assert by_key(data) == by_key(of_files)
         assert data.summary["shards"] == "2"
     assert data.train.ids[0].startswith("part-0.")
+    same = source(f"shards/part-{{0..1}}.{suffix}", standardize=True).load(loading)
+    assert same.input_specs == attrs.evolve(data.input_specs, standardize=True)
 
 
 def test_the_shards_of_other_splits_are_stated(tmp_path):

@@ -14,6 +14,7 @@ from mtlkit.data.inputs import Inputs
 from mtlkit.data.joined.concatenation import ConcatInputs, Parts, concat_column, targets_of
 from mtlkit.data.source import DataSource, Loading
 from mtlkit.errors import DataError, did_you_mean
+from mtlkit.features.inputs import described_inputs
 from mtlkit.features.pretrained import PretrainedImages
 from mtlkit.targets.base import Target
 from mtlkit.targets.rows import Rows
@@ -119,8 +120,9 @@ def _require_equal_inputs(loaded: Mapping[str, Data]) -> None:
     for name, other in others:
         if other.input_specs != expected:
             raise DataError(
-                f"data.sources.{name}: got inputs {other.input_specs}, expected those of {first}, "
-                f"{expected}; give all sources inputs of one shape, type and normalization"
+                f"data.sources.{name}: got inputs {described_inputs(other.input_specs)}; expected "
+                f"those of {first}, {described_inputs(expected)}; give all sources inputs of one "
+                f"shape, type and normalization"
             )
 
 
@@ -158,6 +160,7 @@ def concat_data(loaded: Mapping[str, Data], label: str) -> Data:
         open_labels=frozenset[str]().union(*(data.open_labels for data in loaded.values())),
         mean=first.mean,
         std=first.std,
+        standardize=first.standardize,
         inputs=first.inputs,
         preprocessing={
             name: data.preprocessing for name, data in loaded.items() if data.preprocessing

@@ -90,6 +90,9 @@ class FaceImageSource(DataSource):
     (gray), most others 112 and 3. The text file `without` names subjects to exclude, one per line.
     `validation` is the fraction of each subject's images that is held out of training.
 
+    With `standardize`, the network reads each image shifted and scaled to mean 0 and standard
+    deviation 1, so that brightness and contrast do not count.
+
     `boxes` cuts faces out, and `landmarks` aligns them, by a table with a row for each image, see
     `mtlkit.data.Boxes` and `Landmarks`. Without them, `crop` is the part of the largest centered
     square that is kept, or ``whole`` for the whole image, stretched. The rule is saved with the
@@ -114,6 +117,7 @@ class FaceImageSource(DataSource):
 
     size: int = attrs.field(default=100, validator=at_least(8))
     channels: int = attrs.field(default=1, validator=gray_or_rgb)
+    standardize: bool = False
     without: Path | None = None
     crop: float | Literal["whole"] = attrs.field(
         default=1.0, validator=word_or("whole", between(0.01, 1))
@@ -212,6 +216,7 @@ def load_listing(
         open_labels=frozenset({"subject"}) if len(splits.test) else frozenset(),
         summary=facts | _facts(source, listing, labels, splits),
         frame=frame,
+        standardize=source.standardize,
     )
 
 

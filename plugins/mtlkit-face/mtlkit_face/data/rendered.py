@@ -43,9 +43,12 @@ class Rendered(DataSource, FaceSet):
     The options of `FaceSet` describe the training subjects. The test split has `test_subjects`
     other subjects with `test_images_per_subject` images each (None: as many as in training).
     `validation` is the fraction of each training subject's images that is held out of training, to
-    measure the tasks on known subjects. `labels` is a table, CSV or Parquet, with further class
-    labels; its column `file` has the id of the image. A label is missing if the image has no row or
-    an empty cell. A relative path is resolved against the recipe's folder.
+    measure the tasks on known subjects. With `standardize`, the network reads each image shifted
+    and scaled to mean 0 and standard deviation 1, so that brightness and contrast do not count.
+
+    `labels` is a table, CSV or Parquet, with further class labels; its column `file` has the id of
+    the image. A label is missing if the image has no row or an empty cell. A relative path is
+    resolved against the recipe's folder.
     """
 
     subjects: int = attrs.field(default=240, validator=at_least(1))
@@ -53,6 +56,7 @@ class Rendered(DataSource, FaceSet):
     images_per_subject: int | None = attrs.field(default=104, validator=optional(at_least(2)))
     test_images_per_subject: int | None = attrs.field(default=None, validator=optional(at_least(2)))
     validation: float = attrs.field(default=0.1, validator=between(0, 0.9))
+    standardize: bool = False
     labels: Path | None = None
 
     def read(self, rows: object, preprocessing: Mapping[str, Any], loading: Loading) -> Split:
@@ -75,6 +79,7 @@ class Rendered(DataSource, FaceSet):
             validation=_split(train, np.flatnonzero(held_out), labels) if held_out.any() else None,
             test=_split(test, np.arange(len(test.rows)), labels),
             open_labels=frozenset({"subject"}),
+            standardize=self.standardize,
             summary={
                 "faces": f"rendered, {self.size} px, {'gray' if self.channels == 1 else 'RGB'}",
                 "training subjects": str(self.subjects),

@@ -81,6 +81,7 @@ class FaceModel:
             "region": region,
             "mean": [*inputs.mean],
             "std": [*inputs.std],
+            "standardize": inputs.standardize,
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

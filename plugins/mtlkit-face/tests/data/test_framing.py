@@ -163,6 +163,20 @@ def test_another_framing_is_warned_of(run, folder, tmp_path, capsys):
     assert "cut out" not in output
 
 
+def test_brightness_and_contrast_leave_standardized_templates_as_they_are(folder, tmp_path):
+    recipe = Recipe(
+        data=FaceFolder(folder=folder, size=20, standardize=True),
+        backbone=MLP(hidden=(16,)),
+        tasks={"identity": Task(role=Role.MAIN, target="subject")},
+        train=Train(steps=1, batch=8, threads=1, device="cpu"),
+    )
+    fit(recipe, tmp_path / "standardized", loading=Loading(workers=1), quiet=True)
+    model = open_model(tmp_path / "standardized")
+    images = 2 * torch.randint(128, (3, 1, 20, 20), dtype=torch.uint8)
+    templates = model.embed(images)
+    torch.testing.assert_close(model.embed(images // 2 + 60), templates, rtol=1e-4, atol=1e-5)
+
+
 def test_landmarks_of_another_run_are_refused(run, folder, tmp_path):
     table = tmp_path / "points.csv"
     names = [f"{name}_{axis}" for name in FACE for axis in "xy"]

@@ -195,6 +195,11 @@ def test_each_setting_takes_its_own(tree, setting, train, test):
     assert set(data.test.categorical("subject").values()) == {"201", "202"}
 
 
+def test_pictures_are_standardized_on_request(tree):
+    assert load(small(tree, standardize=True)).input_specs.standardize
+    assert not load(small(tree)).input_specs.standardize
+
+
 def test_labels_say_what_names_say(tree):
     split = load(small(tree)).test
     assert split.categorical("light").names == tuple(map(str, range(19)))

@@ -25,6 +25,11 @@ def data() -> Data:
     return SMALL.load(Loading(workers=1))
 
 
+def test_faces_are_standardized_on_request(data):
+    standardized = attrs.evolve(SMALL, standardize=True).load(Loading(workers=1)).input_specs
+    assert standardized == attrs.evolve(data.input_specs, standardize=True)
+
+
 def test_the_splits_have_the_planned_sizes(data):
     sizes = {name: len(split) for name, split in data.splits().items()}
     assert sizes == {"train": 3 * 13, "validation": 3 * 1, "test": 2 * 14}
@@ -112,10 +117,11 @@ def test_a_cache_gives_the_same_data(data, tmp_path):
         assert torch.equal(again.test.inputs[everyone], data.test.inputs[everyone])
 
 
-def test_the_options_are_those_of_the_renderer_and_four_more():
+def test_the_options_are_those_of_the_renderer_and_five_more():
     own = {field.name for field in attrs.fields(Rendered)}
     assert own - {field.name for field in attrs.fields(FaceSet)} == {
         "test_subjects", "test_images_per_subject", "validation", "labels",
+        "standardize",
     }  # fmt: skip
     test = attrs.evolve(SMALL, test_images_per_subject=6).faces(test=True)
     assert (test.first_subject, test.subjects, test.images_per_subject) == (3, 2, 6)

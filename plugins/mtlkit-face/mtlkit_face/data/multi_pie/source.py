@@ -60,6 +60,9 @@ class MultiPie(DataSource):
     is a number of training subjects, those of the highest numbers, that replace the test subjects;
     the paper uses 20 to tune a weight.
 
+    With `standardize`, the network reads each image shifted and scaled to mean 0 and standard
+    deviation 1.
+
     Images are decoded on access, and also once before training unless `check` is false.
 
     >>> MultiPie(folder=Path("Multi-Pie/data"), setting="III").neutral_light
@@ -70,6 +73,7 @@ class MultiPie(DataSource):
     setting: str = attrs.field(default="full", validator=one_of(*SETTINGS))
     size: int = attrs.field(default=100, validator=at_least(8))
     channels: int = attrs.field(default=1, validator=gray_or_rgb)
+    standardize: bool = False
     neutral_light: int = attrs.field(default=0, validator=_neutral)
     validation: float = attrs.field(default=0.0, validator=between(0, 0.9))
     development: int = attrs.field(default=0, validator=at_least(0))
@@ -115,6 +119,7 @@ class MultiPie(DataSource):
             validation=faces.split(splits.validation) if len(splits.validation) else None,
             test=faces.split(splits.test),
             open_labels=frozenset({"subject"}),
+            standardize=self.standardize,
             summary=_summary(self, pictures, splits, shortfall, len(every), other),
         )
 
