@@ -24,7 +24,7 @@ def published_sections(
 
     `metrics` are those of each method on the test split by name. `selection` is the rule by which
     they were selected, by default that of the recipe. `searched` are the settings of a method that
-    differ from the recipe's; those of the weighting are no part of the protocol.
+    differ from the recipe's; those of the weighting belong to the method, not to the protocol.
     """
     protocol = protocol_of(recipe)
     return [
