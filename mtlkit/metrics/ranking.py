@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from mtlkit.metrics.base import MetricState
+from mtlkit.metrics.row_buffer import RowBuffer
 from mtlkit.targets.base import Target
 from mtlkit.task_types import MISSING
 
@@ -32,8 +33,8 @@ class RankingState(MetricState):
         self._pooled = pooled
         self._names = (*target.classes[1:],) if len(target.classes) == 2 else target.classes
         self._names = self._names or target.components
-        self._scores: list[Tensor] = []
-        self._labels: list[Tensor] = []
+        self._scores = RowBuffer()
+        self._labels = RowBuffer()
 
     def update(self, outputs: Tensor, labels: Tensor) -> None:
         classes = len(self._target.classes)
@@ -42,12 +43,12 @@ class RankingState(MetricState):
             scores = scores[:, 1:] - scores[:, :1]
         elif classes:
             scores = scores.softmax(dim=1)
-        self._scores.append(scores.cpu())
-        self._labels.append(labels.to("cpu", torch.int8 if classes < 128 else torch.int32))
+        self._scores.append(scores)
+        self._labels.append(labels.to(torch.int8 if classes < 128 else torch.int32))
 
     def merge(self, other: "RankingState") -> None:
-        self._scores += other._scores
-        self._labels += other._labels
+        self._scores.extend(other._scores)
+        self._labels.extend(other._labels)
 
     def compute(self) -> float | None:
         if not self._scores:
@@ -68,7 +69,7 @@ class RankingState(MetricState):
 
     def _columns(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return scores, positives and presence (M, K), a column for each ranking."""
-        scores, labels = torch.cat(self._scores), torch.cat(self._labels)
+        scores, labels = self._scores.rows(), self._labels.rows()
         if not self._target.classes:
             return scores, labels == 1, labels != MISSING
         present = (labels != MISSING).unsqueeze(1).expand_as(scores)
@@ -79,6 +80,8 @@ class RankingState(MetricState):
 
     def _by_name(self, scores: Tensor, positives: Tensor, present: Tensor) -> Tensor:
         columns = zip(scores.T, positives.T, present.T, strict=True)
+        if present.all():  # a mask would copy all scores
+            return torch.stack([self._one(score, true) for score, true, _ in columns])
         return torch.stack([self._one(score[mask], true[mask]) for score, true, mask in columns])
 
     def _one(self, scores: Tensor, positives: Tensor) -> Tensor:
