@@ -44,6 +44,8 @@ class InputSpec:
             raise DataError("inputs: got a `mean` of ids of a vocabulary; remove it")
         if self.standardize and not self.mean:
             raise DataError("inputs: got `standardize` without a `mean`; state a mean, such as 0")
+        if self.standardize and not self.shape:
+            raise DataError("inputs: got `standardize` of samples of one number; leave it out")
         if not all(value > 0 for value in self.std):
             raise DataError(f"inputs: got std {self.std}, expected numbers above 0")
 

@@ -1,5 +1,6 @@
 """The normalization of raw inputs, a part of the network."""
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -47,9 +48,11 @@ class InputNormalization(nn.Module):
 def _standardized(values: Tensor) -> Tensor:
     """Return samples (N, ...) with mean 0 and standard deviation 1 each."""
     axes = tuple(range(1, values.dim()))
-    variance, mean = torch.var_mean(values, dim=axes, correction=0, keepdim=True)
-    least = values[0].numel() ** -0.5  # as in TensorFlow's `per_image_standardization`
-    return (values - mean) / variance.sqrt().clamp(min=least)
+    centered = values - values.mean(dim=axes, keepdim=True)
+    variance = centered.square().mean(dim=axes, keepdim=True)
+    least = 1 / math.prod(values.shape[1:])  # as in TensorFlow's `per_image_standardization`
+    # clamped before the root, whose gradient at 0 is infinite
+    return centered / variance.clamp(min=least).sqrt()
 
 
 def _per_channel(values: tuple[float, ...], spec: InputSpec) -> Tensor:

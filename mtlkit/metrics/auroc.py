@@ -5,7 +5,6 @@ Paper: Hanley & McNeil, "The meaning and use of the area under a receiver operat
 """
 
 import attrs
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -39,14 +38,17 @@ class AUROC(AveragedMetric):
 def auroc(scores: Tensor, positives: Tensor) -> Tensor:
     """Return the area for scores (M,) and a mask of positives (M,): negatives below each positive.
 
-    Only the negatives are sorted, so that a split of many millions of rows takes little memory.
+    Each kind is sorted alone, without an index, so that many millions of rows take little memory.
 
     >>> auroc(torch.tensor([0.1, 0.4, 0.4, 0.8]), torch.tensor([False, False, True, True])).item()
     0.875
     """
     # a mask of NumPy selects without an index of 8 bytes a row
     values, mask = scores.numpy(), positives.numpy()
-    negatives, above = torch.from_numpy(np.sort(values[~mask])), torch.from_numpy(values[mask])
+    sides = values[~mask], values[mask]
+    for side in sides:
+        side.sort()  # of the positives for speed: sorted searches read nearby memory
+    negatives, above = map(torch.from_numpy, sides)
     below = torch.searchsorted(negatives, above).sum()
     below = below + torch.searchsorted(negatives, above, right=True).sum()  # ties count half
     area: Tensor = below.double() / (2.0 * len(above) * len(negatives))

@@ -32,11 +32,15 @@ from mtlkit.features.normalization import InputNormalization
             {"standardize": True},
             "inputs: got `standardize` without a `mean`; state a mean, such as 0",
         ),
+        (
+            {"shape": (), "mean": (0.0,), "standardize": True},
+            "inputs: got `standardize` of samples of one number; leave it out",
+        ),
     ],
 )
 def test_misfits_are_refused(options, message):
     with pytest.raises(DataError) as caught:
-        InputSpec(shape=(3, 8, 8), **options)
+        InputSpec(**{"shape": (3, 8, 8), **options})
     assert str(caught.value) == message
 
 
@@ -77,3 +81,11 @@ def test_standardized_samples_have_mean_0_and_standard_deviation_1():
     changed = InputNormalization(spec)(0.5 * values + 40)
     torch.testing.assert_close(changed, result, rtol=1e-4, atol=1e-5)
     assert described_inputs(spec).endswith("normalized by 127.5, 128.0, each sample standardized")
+
+
+def test_an_empty_batch_is_standardized_and_a_flat_sample_has_finite_gradients():
+    normalization = InputNormalization(InputSpec(shape=(1, 4, 4), mean=(0.0,), standardize=True))
+    assert normalization(torch.zeros(0, 1, 4, 4)).shape == (0, 1, 4, 4)
+    flat = torch.full((1, 1, 4, 4), 7.0, requires_grad=True)
+    normalization(flat).square().sum().backward()
+    assert flat.grad.isfinite().all()

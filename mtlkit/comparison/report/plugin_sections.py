@@ -63,7 +63,8 @@ def searched_settings(study: StudyResults, problem: str) -> dict[str, tuple[str,
         changed[method] = {
             name
             for record in study.finals(problem, method, deciding_budget(study))
+            if record.task in recipe_of  # else without a search
             for name, value in record.settings.items()
-            if value != recipe_of.get(record.task, {}).get(name)
+            if value != recipe_of[record.task].get(name)
         }
     return {method: tuple(sorted(names)) for method, names in changed.items() if names}

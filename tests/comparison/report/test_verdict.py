@@ -268,3 +268,9 @@ def test_the_settings_that_a_search_changed_are_those_that_differ_from_the_first
         ),
     )
     assert searched_settings(study, "faces") == {"equal": ("optimizer.lr",)}
+
+
+def test_without_trials_no_setting_is_searched():
+    study = study_of({"famo": 1.0}, seeds=2)
+    records = (attrs.evolve(r, settings={"optimizer.lr": 0.1}) for r in study.records)
+    assert searched_settings(attrs.evolve(study, records=tuple(records)), "faces") == {}

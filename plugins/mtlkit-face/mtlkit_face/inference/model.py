@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mtlkit import Recipe, Role, load_catalog, load_model, load_recipe
 from mtlkit.backbones import one_input
-from mtlkit.data import Boxes, ClassTarget, DataSource, Frame, Images, Landmarks
+from mtlkit.data import Boxes, ClassTarget, DataSource, Frame, Images, InputSpec, Landmarks
 from mtlkit.plugins import DataError, MultiTaskModel
 from mtlkit.routers import BranchSelection, GroupedRouter
 from mtlkit.runs import RunFolder, open_run
@@ -81,7 +81,7 @@ class FaceModel:
             "region": region,
             "mean": [*inputs.mean],
             "std": [*inputs.std],
-            "standardize": inputs.standardize,
+            **_standardized(inputs),
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -200,6 +200,11 @@ def _frame(folder: RunFolder, data: DataSource, shape: Sequence[int]) -> Frame:
     return data.frame or Frame(shape[1], shape[2], shape[0], crop=1.0)
 
 
+def _standardized(inputs: InputSpec) -> dict[str, bool]:
+    """Return the entry of a digest; inputs that are not standardized keep the digest without it."""
+    return {"standardize": True} if inputs.standardize else {}
+
+
 def _fingerprint(network: MultiTaskModel, task: str, weights: str) -> str:
     inputs, router = one_input(network.assembly.inputs, task), network.router
     branched = isinstance(router, GroupedRouter) and router.task == task
@@ -211,5 +216,6 @@ def _fingerprint(network: MultiTaskModel, task: str, weights: str) -> str:
         "shape": list(inputs.shape),
         "mean": list(inputs.mean),
         "std": list(inputs.std),
+        **_standardized(inputs),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

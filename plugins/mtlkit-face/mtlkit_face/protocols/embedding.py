@@ -87,7 +87,11 @@ class ImageEmbedder:
         self.frame = attrs.evolve(frame, reduce=True, square=None)
         self.weights = weights
         self.preprocessing = Preprocessing(
-            shape=shape, mean=inputs.mean, std=inputs.std, crop=self.frame.crop
+            shape=shape,
+            mean=inputs.mean,
+            std=inputs.std,
+            crop=self.frame.crop,
+            standardize=inputs.standardize,
         )
         self.embedded = 0
         self.sizes: collections.Counter[tuple[int, int]] = collections.Counter()

@@ -52,9 +52,10 @@ def over_folds(
 @attrs.frozen(kw_only=True)
 class Preprocessing:
     """Preprocessing of an aligned picture: resized to `shape` (channels, height, width), gray or
-    RGB in 8 bits, then (pixel - `mean`) / `std`. With `margin` the face box, enlarged by this part
-    of its sides, is cropped first; else `crop` of the largest centered rectangle of this aspect
-    ratio, or with None the whole picture is squeezed.
+    RGB in 8 bits, then (pixel - `mean`) / `std`, and with `standardize` mean 0 and standard
+    deviation 1. With `margin` the face box, enlarged by this part of its sides, is cropped first;
+    else `crop` of the largest centered rectangle of this aspect ratio, or with None the whole
+    picture is squeezed.
     """
 
     shape: tuple[int, ...]
@@ -62,6 +63,7 @@ class Preprocessing:
     std: tuple[float, ...]
     margin: float | None = None
     crop: float | None = None
+    standardize: bool = False
 
     def __str__(self) -> str:
         channels, height, width = self.shape
@@ -72,7 +74,8 @@ class Preprocessing:
         if self.margin is not None:
             cut = f"face boxes with a margin of {self.margin:g}, "
         mean, std = _text(self.mean), _text(self.std)
-        return f"{cut}{colors}, {width} x {height}, (pixel - {mean}) / {std}"
+        standardized = ", each picture standardized" if self.standardize else ""
+        return f"{cut}{colors}, {width} x {height}, (pixel - {mean}) / {std}{standardized}"
 
 
 def _text(values: tuple[float, ...]) -> str:

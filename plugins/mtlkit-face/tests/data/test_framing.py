@@ -10,6 +10,7 @@ import torch
 from mtlkit_face.data.folder import FaceFolder
 from mtlkit_face.identification.evaluator import Identification
 from mtlkit_face.inference import embed_files, open_model
+from mtlkit_face.inference.model import _fingerprint
 from PIL import Image
 
 from mtlkit import Recipe, Role, Task, Train, fit, load_catalog, load_recipe
@@ -175,6 +176,13 @@ def test_brightness_and_contrast_leave_standardized_templates_as_they_are(folder
     images = 2 * torch.randint(128, (3, 1, 20, 20), dtype=torch.uint8)
     templates = model.embed(images)
     torch.testing.assert_close(model.embed(images // 2 + 60), templates, rtol=1e-4, atol=1e-5)
+
+    digests = model.fingerprint, model.preprocessing
+    network = model.embedder.network
+    inputs = attrs.evolve(network.assembly.inputs, standardize=False)
+    network.assembly = attrs.evolve(network.assembly, inputs=inputs)
+    assert _fingerprint(network, model.task, model.weights) != digests[0]
+    assert model.preprocessing != digests[1]
 
 
 def test_landmarks_of_another_run_are_refused(run, folder, tmp_path):

@@ -147,7 +147,7 @@ def test_a_result_has_its_setup_and_measures(sets, model, name, mode):
         assert result["weights"] == "5ha256"
         assert result["preprocessing"] == {
             "shape": [1, 8, 8], "mean": [127.5], "std": [128.0], "margin": None,
-            "crop": 1.0,
+            "crop": 1.0, "standardize": False,
         }  # fmt: skip
         for key, measure in result["measures"].items():
             assert measure["interval"].startswith("bootstrap over ")
@@ -178,6 +178,10 @@ def test_the_margin_of_cropped_faces_is_in_the_result(sets, model):
     assert result.weights is None  # the model has no file
     assert result.preprocessing.margin == 0.25
     assert str(result.preprocessing).startswith("face boxes with a margin of 0.25, gray")
+    inputs = attrs.evolve(model.assembly.inputs, standardize=True)
+    model.assembly = attrs.evolve(model.assembly, inputs=inputs)
+    preprocessing = ImageEmbedder(protocol, model, no_progress).preprocessing
+    assert str(preprocessing).endswith("(pixel - 127.5) / 128, each picture standardized")
 
 
 def test_a_perfect_model_is_perfect_and_a_blind_one_is_chance(lfw, sets, model):
