@@ -1,6 +1,5 @@
 """The normalization of raw inputs, a part of the network."""
 
-import math
 from collections.abc import Mapping
 
 import torch
@@ -8,13 +7,16 @@ from torch import Tensor, nn
 
 from mtlkit.features.inputs import Batch, InputSpec, InputSpecs
 
+FLAT = 1e-3
+"""Smallest standard deviation by which a sample is divided."""
+
 
 class InputNormalization(nn.Module):
     """Maps raw inputs to (input - mean) / std, and standardizes them, by the spec of each input.
 
-    A sample with a standard deviation below n ** -0.5, of n values, is divided by that instead.
-    Ids, masks and other inputs without a mean stay as they are. Images are returned in
-    channels-last memory, in which convolutions are faster.
+    A sample with a standard deviation below 0.001 after (input - mean) / std, an eighth of a gray
+    level in 8-bit images, is divided by 0.001. Ids, masks and other inputs without a mean stay as
+    they are. Images are returned in channels-last memory, in which convolutions are faster.
 
     >>> spec = InputSpec(shape=(2,), mean=(1.0, 2.0), std=(1.0, 4.0))
     >>> InputNormalization(spec)(torch.tensor([[1.0, 4.0]]))
@@ -50,9 +52,8 @@ def _standardized(values: Tensor) -> Tensor:
     axes = tuple(range(1, values.dim()))
     centered = values - values.mean(dim=axes, keepdim=True)
     variance = centered.square().mean(dim=axes, keepdim=True)
-    least = 1 / math.prod(values.shape[1:])  # as in TensorFlow's `per_image_standardization`
     # clamped before the root, whose gradient at 0 is infinite
-    return centered / variance.clamp(min=least).sqrt()
+    return centered / variance.clamp(min=FLAT**2).sqrt()
 
 
 def _per_channel(values: tuple[float, ...], spec: InputSpec) -> Tensor:

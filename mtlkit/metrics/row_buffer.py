@@ -23,9 +23,14 @@ class RowBuffer:
         self._like: Tensor | None = None  # no rows, with the type and the width of all
 
     def append(self, rows: Tensor) -> None:
-        """Add a copy of rows (N, ...)."""
+        """Add a copy of rows (N, ...); raise ValueError for another type or width than before."""
         if self._like is None:
             self._like = rows[:0].cpu().clone()
+        if (rows.dtype, rows.shape[1:]) != (self._like.dtype, self._like.shape[1:]):
+            raise ValueError(
+                f"rows: got {rows.dtype} of shape {tuple(rows.shape)}, expected {self._like.dtype} "
+                f"of (N, {', '.join(map(str, self._like.shape[1:]))})"
+            )
         self._bytes += rows.cpu().contiguous().flatten().view(torch.uint8).numpy().data
 
     def extend(self, other: "RowBuffer") -> None:

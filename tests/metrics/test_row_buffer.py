@@ -38,5 +38,8 @@ def test_a_buffer_of_empty_batches_has_their_type_and_width():
     buffer.append(torch.zeros(0, 3, dtype=torch.int8))
     assert not buffer
     assert buffer.rows().shape == (0, 3)
+    for other in (torch.zeros(2, 3), torch.zeros(2, 4, dtype=torch.int8)):
+        with pytest.raises(ValueError, match=r"expected torch.int8 of \(N, 3\)"):
+            buffer.append(other)
     with pytest.raises(ValueError, match=r"rows: got no batch, expected at least one `append`"):
         RowBuffer().rows()
