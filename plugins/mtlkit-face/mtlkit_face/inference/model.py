@@ -79,9 +79,7 @@ class FaceModel:
         parts = {
             **attrs.asdict(self.frame),
             "region": region,
-            "mean": [*inputs.mean],
-            "std": [*inputs.std],
-            **_standardized(inputs),
+            **_normalization(inputs),
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -200,9 +198,9 @@ def _frame(folder: RunFolder, data: DataSource, shape: Sequence[int]) -> Frame:
     return data.frame or Frame(shape[1], shape[2], shape[0], crop=1.0)
 
 
-def _standardized(inputs: InputSpec) -> dict[str, bool]:
-    """Return the entry of a digest; inputs that are not standardized keep the digest without it."""
-    return {"standardize": True} if inputs.standardize else {}
+def _normalization(inputs: InputSpec) -> dict[str, object]:
+    """Return the entries of a digest for how inputs are normalized."""
+    return {"mean": inputs.mean, "std": inputs.std, "standardize": inputs.standardize}
 
 
 def _fingerprint(network: MultiTaskModel, task: str, weights: str) -> str:
@@ -214,8 +212,6 @@ def _fingerprint(network: MultiTaskModel, task: str, weights: str) -> str:
         "task": task,
         "routing": router.choice.value if branched and isinstance(router, GroupedRouter) else None,
         "shape": list(inputs.shape),
-        "mean": list(inputs.mean),
-        "std": list(inputs.std),
-        **_standardized(inputs),
+        **_normalization(inputs),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
